@@ -1,0 +1,1 @@
+//! Crossdock as a library: the facade that embedders name.

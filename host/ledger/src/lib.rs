@@ -1,0 +1,1 @@
+//! The durable table of records and the event log, in SQLite.

@@ -1,0 +1,1 @@
+//! Route and project files: as written, then as checked.

@@ -1,0 +1,1 @@
+//! Runs plugins as WebAssembly components: grants, limits, host imports, compile cache.

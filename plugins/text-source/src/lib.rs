@@ -1,0 +1,1 @@
+//! Crossdock plugin text-source.

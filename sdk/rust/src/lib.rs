@@ -1,0 +1,1 @@
+//! Write a Crossdock plugin in Rust.

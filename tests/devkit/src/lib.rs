@@ -1,0 +1,1 @@
+//! What examples and tests share: builds the plugins, starts the programs.

@@ -54,7 +54,7 @@ pub struct RunOpening {
     /// Records after that checkpoint of which something is known already, because an earlier run
     /// stopped or died between them and the next checkpoint. Their payloads may be with the source.
     pub open: Vec<RecordRow>,
-    /// How many records of the route are pending and not open.
+    /// How many records of the route have a [`RecordRow::due`] and are not open.
     pub pending: u64,
     /// The earliest time at which one of them is due.
     pub next_due: Option<Timestamp>,
@@ -107,12 +107,15 @@ pub struct RecordRow {
     pub attributes: Vec<(String, Vec<u8>)>,
     /// Why it is not ok.
     pub failure: Option<Failure>,
-    /// When a pending record is to be tried again.
+    /// When a pending record is to be tried again, or an indeterminate one is to be written again with the
+    /// same key or probed. `None`: nothing happens by itself.
     pub due: Option<Timestamp>,
     /// What earlier destination steps did for it, oldest first.
     pub applied: Vec<Applied>,
     /// It lies after the route's checkpoint.
     pub open: bool,
+    /// The run that wrote the row last. When writing, the commit's run counts and this is not looked at.
+    pub run: RunId,
 }
 
 /// One attempt that is kept as a row: every attempt of a record that has a row of its own.
@@ -331,7 +334,8 @@ pub trait Ledger: Send + Sync {
     /// Makes what a batch produced durable. Calls made one after the other take effect in that order,
     /// even if they are not awaited in between.
     fn commit(&self, commit: BatchCommit) -> PortFuture<'_, Result<(), PortError>>;
-    /// Pending records of the route that are due and not open, with their payloads, earliest first.
+    /// Records of the route whose [`RecordRow::due`] has come (pending or indeterminate) and that are not
+    /// open, with their payloads, earliest first.
     fn due(&self, route: RouteName, now: Timestamp, limit: u32) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>>;
     /// These records with their payloads, in this order; those that have no row are left out.
     fn load(&self, route: RouteName, ids: Vec<RecordId>) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>>;

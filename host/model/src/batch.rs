@@ -139,6 +139,18 @@ impl Column {
         Ok(())
     }
 
+    /// Appends all values of another column.
+    ///
+    /// # Errors
+    /// When the column would pass 4 GiB; it is unchanged then.
+    pub fn try_extend(&mut self, other: &Self) -> Result<(), ColumnError> {
+        let start = u32::try_from(self.data.len()).map_err(|_| ColumnError::TooLarge)?;
+        u32::try_from(self.data.len() + other.data.len()).map_err(|_| ColumnError::TooLarge)?;
+        self.data.extend_from_slice(&other.data);
+        self.offsets.extend(other.offsets[1..].iter().map(|offset| start + offset));
+        Ok(())
+    }
+
     /// The values in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + '_ {
         (0..self.len()).map(|i| &self.data[self.offsets[i] as usize..self.offsets[i + 1] as usize])
@@ -220,6 +232,29 @@ impl Batch {
         }
     }
 
+    /// Appends the records of another batch. An attribute that only one of the two has is empty for the
+    /// records of the other.
+    ///
+    /// # Errors
+    /// When a column would pass 4 GiB.
+    pub fn try_extend(&mut self, other: &Self) -> Result<(), ColumnError> {
+        let before = self.len();
+        self.ids.try_extend(&other.ids)?;
+        self.payloads.try_extend(&other.payloads)?;
+        for theirs in &other.attributes {
+            if !self.attributes.iter().any(|mine| mine.name == theirs.name) {
+                let values = std::iter::repeat_n("", before).collect();
+                self.attributes.push(Attribute { name: theirs.name.clone(), values });
+            }
+        }
+        let nothing: Column = std::iter::repeat_n("", other.len()).collect();
+        for mine in &mut self.attributes {
+            let theirs = other.attributes.iter().find(|theirs| theirs.name == mine.name);
+            mine.values.try_extend(theirs.map_or(&nothing, |theirs| &theirs.values))?;
+        }
+        Ok(())
+    }
+
     /// The attributes of one record that are not empty, in order.
     #[must_use]
     pub fn attributes_of(&self, index: usize) -> Vec<(String, Vec<u8>)> {
@@ -234,6 +269,7 @@ impl Batch {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 
@@ -270,5 +306,12 @@ mod tests {
         assert_eq!(picked.ids, ["c", "a"].into_iter().collect());
         assert_eq!(picked.attributes_of(0), vec![("x".to_owned(), b"r".to_vec())]);
         assert_eq!(picked.attributes_of(1), vec![]);
+        let mut joined = picked.clone();
+        let other =
+            Batch { ids: ["d"].into_iter().collect(), payloads: ["4"].into_iter().collect(), attributes: vec![] };
+        joined.try_extend(&other).unwrap();
+        assert_eq!(joined.ids, ["c", "a", "d"].into_iter().collect());
+        assert_eq!(joined.attributes_of(2), vec![]);
+        assert_eq!(joined.select(&[0, 1]), picked);
     }
 }

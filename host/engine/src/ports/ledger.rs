@@ -99,8 +99,12 @@ pub struct RecordRow {
     pub step: StepName,
     /// How often its content was changed by a person.
     pub generation: u32,
-    /// How many attempts were made at this step.
+    /// How many attempts were made at this step, by whatever cause.
     pub attempts: u32,
+    /// How many of them count against the step's retry limit: a resync or a new run starts again at 0.
+    pub spent: u32,
+    /// When the first of those that count began; limits the total time of retries.
+    pub since: Option<Timestamp>,
     /// Its content at that step.
     pub payload: Payload,
     /// Its attributes at that step.
@@ -331,8 +335,8 @@ pub trait Ledger: Send + Sync {
     fn begin_run(&self, start: RunStart) -> PortFuture<'_, Result<RunOpening, PortError>>;
     /// Makes an intent durable. Before every write.
     fn intend(&self, intent: Intent) -> PortFuture<'_, Result<(), PortError>>;
-    /// Makes what a batch produced durable. Calls made one after the other take effect in that order,
-    /// even if they are not awaited in between.
+    /// Makes what a batch produced durable. Calls of `intend` and `commit` made one after the other take effect
+    /// in that order even if the futures are first polled in another: the call itself puts it in line.
     fn commit(&self, commit: BatchCommit) -> PortFuture<'_, Result<(), PortError>>;
     /// Records of the route whose [`RecordRow::due`] has come (pending or indeterminate) and that are not
     /// open, with their payloads, earliest first.

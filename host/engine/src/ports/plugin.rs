@@ -7,6 +7,7 @@
 use super::{PortError, PortFuture};
 use crossdock_model::{Attribute, Batch, Checkpoint, Column, Failure, Fault, Outcome, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// What helps a destination to take effect once.
@@ -208,7 +209,7 @@ pub trait TransformerPort: Send + Sync {
     /// What it can do.
     fn abilities(&self) -> Abilities;
     /// Transforms one batch of at most `max_batch` records.
-    fn transform(&self, batch: Batch) -> PortFuture<'_, CallResult<Transformed>>;
+    fn transform(&self, batch: Arc<Batch>) -> PortFuture<'_, CallResult<Transformed>>;
 }
 
 /// How to write.
@@ -272,11 +273,11 @@ pub trait DestinationPort: Send + Sync {
     /// What it can do.
     fn abilities(&self) -> Abilities;
     /// Writes one batch of at most `max_batch` records; `keys` has one idempotency key a record.
-    fn write(&self, batch: Batch, keys: Column, options: WriteOptions) -> PortFuture<'_, CallResult<Written>>;
+    fn write(&self, batch: Arc<Batch>, keys: Column, options: WriteOptions) -> PortFuture<'_, CallResult<Written>>;
     /// Undoes applied records. Only called if it compensates.
     fn compensate(&self, batch: UndoBatch) -> PortFuture<'_, CallResult<Undone>>;
     /// Asks whether records were applied. Only called if it probes.
-    fn probe(&self, batch: Batch, keys: Column) -> PortFuture<'_, CallResult<Probed>>;
+    fn probe(&self, batch: Arc<Batch>, keys: Column) -> PortFuture<'_, CallResult<Probed>>;
     /// Whether the other system can be used now.
     fn check(&self) -> PortFuture<'_, CallResult<()>>;
 }

@@ -1,0 +1,318 @@
+//! HTTP requests, run by the host.
+//!
+//! Addresses outside the grant are refused, redirects are not followed, sizes and times are capped. Secrets
+//! are put on the wire by the host.
+//!
+//! ```no_run
+//! use crossdock_sdk::http::{self, Request, Value};
+//! use crossdock_sdk::{CallError, secrets};
+//! # fn example() -> Result<(), CallError> {
+//! let token = secrets::open("ERP_TOKEN").map_err(|error| error.for_secret("ERP_TOKEN"))?;
+//! let request = Request::post("https://erp.example.com/documents")
+//!     .header("authorization", Value::bearer(token))
+//!     .header("content-type", "application/json")
+//!     .body(r#"{"reference": "4711"}"#);
+//! match http::send(request) {
+//!     Ok(response) => println!("{}", response.status),
+//!     Err(error) if error.may_have_been_sent() => println!("nobody knows: {error}"),
+//!     Err(error) => println!("not sent: {error}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+use super::secrets::Secret;
+use crate::failure::Failure;
+use crate::record::Record;
+use serde::Deserialize;
+use std::fmt;
+use std::time::Duration;
+
+/// The value of a header or query field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// Text with a secret in it.
+    Secret {
+        /// In front of the secret.
+        before: String,
+        /// The secret.
+        secret: Secret,
+        /// After it.
+        after: String,
+    },
+    /// `Basic ` and the base64 of `user:secret`.
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        secret: Secret,
+    },
+}
+
+impl Value {
+    /// Just the secret.
+    #[must_use]
+    pub fn secret(secret: Secret) -> Self {
+        Self::Secret { before: String::new(), secret, after: String::new() }
+    }
+
+    /// `Bearer ` and the secret.
+    #[must_use]
+    pub fn bearer(secret: Secret) -> Self {
+        Self::Secret { before: "Bearer ".to_owned(), secret, after: String::new() }
+    }
+
+    /// HTTP Basic credentials with the secret as password.
+    #[must_use]
+    pub fn basic(user: impl Into<String>, secret: Secret) -> Self {
+        Self::Basic { user: user.into(), secret }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// A request to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Request {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) query: Vec<(String, Value)>,
+    pub(crate) headers: Vec<(String, Value)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) timeout_ms: Option<u32>,
+    pub(crate) handle: Option<u32>,
+}
+
+impl Request {
+    /// A request with an HTTP method in capitals and an absolute URL of at most 8 KiB.
+    pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
+        Self {
+            method: method.into(),
+            url: url.into(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            timeout_ms: None,
+            handle: None,
+        }
+    }
+
+    /// A GET request.
+    pub fn get(url: impl Into<String>) -> Self {
+        Self::new("GET", url)
+    }
+
+    /// A POST request.
+    pub fn post(url: impl Into<String>) -> Self {
+        Self::new("POST", url)
+    }
+
+    /// A PUT request.
+    pub fn put(url: impl Into<String>) -> Self {
+        Self::new("PUT", url)
+    }
+
+    /// A DELETE request.
+    pub fn delete(url: impl Into<String>) -> Self {
+        Self::new("DELETE", url)
+    }
+
+    /// Adds a field to the query; the host encodes it.
+    pub fn query(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.query.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a header. `host`, `content-length`, `connection` and other hop-by-hop headers are refused.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets the time from sending to the last byte of the answer. 30 seconds unless told; never more than what is left
+    /// of the call's own time.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout_ms = Some(u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX));
+        self
+    }
+
+    /// Says for which record it is made: puts the exchange into the record's history.
+    pub fn for_record(self, record: &Record<'_>) -> Self {
+        self.handle(record.handle())
+    }
+
+    /// The same by the record's handle, for records to undo.
+    pub fn handle(mut self, handle: u32) -> Self {
+        self.handle = Some(handle);
+        self
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// Header names in lower case; values that are not UTF-8 are left out.
+    pub headers: Vec<(String, String)>,
+    /// At most 4 MiB after decompression.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The first header of this name, which is given in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as text; what is not UTF-8 is replaced.
+    #[must_use]
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// It is no JSON, or of another shape than `T` expects.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// Not sent: malformed URL, method or header.
+    Invalid(String),
+    /// Not sent: the grant does not cover this address.
+    NotGranted(String),
+    /// Not sent: the address could not be resolved, or no connection was made.
+    NotConnected(String),
+    /// Possibly sent, and no complete answer came: the connection was lost or the time was over.
+    NoAnswer(String),
+    /// Sent, and the answer, whose status this is, was larger than what is allowed.
+    TooLarge(u16),
+}
+
+impl HttpError {
+    /// Whether the other side may have done something.
+    #[must_use]
+    pub fn may_have_been_sent(&self) -> bool {
+        matches!(self, Self::NoAnswer(_) | Self::TooLarge(_))
+    }
+
+    /// A stable code for a failure.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "http-invalid-request",
+            Self::NotGranted(_) => "http-not-granted",
+            Self::NotConnected(_) => "http-not-connected",
+            Self::NoAnswer(_) => "http-no-answer",
+            Self::TooLarge(_) => "http-answer-too-large",
+        }
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(why) => write!(f, "the request is malformed: {why}"),
+            Self::NotGranted(what) => write!(f, "the grant does not cover this address: {what}"),
+            Self::NotConnected(why) => write!(f, "no connection was made: {why}"),
+            Self::NoAnswer(why) => write!(f, "the request may have been sent, and no complete answer came: {why}"),
+            Self::TooLarge(status) => write!(f, "the answer, with status {status}, is larger than allowed"),
+        }
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+/// Sends one request and waits for the answer.
+///
+/// # Errors
+/// There is no answer.
+pub fn send(request: Request) -> Result<Response, HttpError> {
+    let lost = || Err(HttpError::NoAnswer("the host gave no answer to the request".to_owned()));
+    send_all(vec![request], 1).into_iter().next().unwrap_or_else(lost)
+}
+
+/// Sends the requests, at most `in_flight` of them at once (1 to 64; the route may allow less), and returns when all
+/// are answered: one answer a request, in the order of the requests. With `in_flight` 1 they are sent strictly one
+/// after the other.
+#[must_use]
+pub fn send_all(requests: Vec<Request>, in_flight: u32) -> Vec<Result<Response, HttpError>> {
+    #[cfg(target_arch = "wasm32")]
+    return wire::send(requests, in_flight);
+    #[cfg(not(target_arch = "wasm32"))]
+    super::fake::send(&requests, in_flight)
+}
+
+#[cfg(target_arch = "wasm32")]
+mod wire {
+    use super::{HttpError, Request, Response, Value};
+    use crate::bindings::base::crossdock::plugin::http as wit;
+
+    pub(super) fn send(requests: Vec<Request>, in_flight: u32) -> Vec<Result<Response, HttpError>> {
+        let requests: Vec<wit::Request> = requests.into_iter().map(request).collect();
+        wit::send(&requests, in_flight).into_iter().map(answer).collect()
+    }
+
+    fn request(request: Request) -> wit::Request {
+        let Request { method, url, query, headers, body, timeout_ms, handle } = request;
+        let query = query.into_iter().map(field).collect();
+        let headers = headers.into_iter().map(field).collect();
+        wit::Request { method, url, query, headers, body, timeout_ms, handle }
+    }
+
+    fn field((name, value): (String, Value)) -> wit::Field {
+        let value = match value {
+            Value::Text(text) => wit::Value::Text(text),
+            Value::Secret { before, secret, after } => {
+                wit::Value::Secret(wit::SecretText { before, secret: secret.handle, after })
+            }
+            Value::Basic { user, secret } => wit::Value::Basic(wit::BasicCredentials { user, secret: secret.handle }),
+        };
+        wit::Field { name, value }
+    }
+
+    fn answer(answer: Result<wit::Response, wit::HttpError>) -> Result<Response, HttpError> {
+        match answer {
+            Ok(wit::Response { status, headers, body }) => Ok(Response { status, headers, body }),
+            Err(wit::HttpError::Invalid(why)) => Err(HttpError::Invalid(why)),
+            Err(wit::HttpError::NotGranted(what)) => Err(HttpError::NotGranted(what)),
+            Err(wit::HttpError::NotConnected(why)) => Err(HttpError::NotConnected(why)),
+            Err(wit::HttpError::NoAnswer(why)) => Err(HttpError::NoAnswer(why)),
+            Err(wit::HttpError::TooLarge(status)) => Err(HttpError::TooLarge(status)),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Durable key-value pairs, private to this plugin at this step of this route.
+//!
+//! Writes become durable in the same transaction as the outcome of the call that made them, and are forgotten
+//! if the call fails. Reads see the plugin's own writes.
+
+#[cfg(not(target_arch = "wasm32"))]
+use super::fake as host;
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::base::crossdock::plugin::state as host;
+use crate::failure::Failure;
+use std::fmt;
+
+/// Why a value was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StateError {
+    /// A key is 1 to 256 bytes, a value at most 64 KiB.
+    TooLarge,
+    /// All values of a step together have at most 1 MiB.
+    QuotaReached,
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "a key of the state is 1 to 256 bytes, a value at most 64 KiB",
+            Self::QuotaReached => "all values of the state together have at most 1 MiB",
+        })
+    }
+}
+
+impl std::error::Error for StateError {}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        let code = match error {
+            StateError::TooLarge => "state-too-large",
+            StateError::QuotaReached => "state-quota-reached",
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// The value of a key, if it has one.
+#[must_use]
+pub fn get(key: &str) -> Option<Vec<u8>> {
+    host::get(key)
+}
+
+/// Sets a key.
+///
+/// # Errors
+/// When a limit would be passed.
+pub fn set(key: &str, value: &[u8]) -> Result<(), StateError> {
+    #[cfg(target_arch = "wasm32")]
+    return host::set(key, value).map_err(|error| match error {
+        host::StateError::TooLarge => StateError::TooLarge,
+        host::StateError::QuotaReached => StateError::QuotaReached,
+    });
+    #[cfg(not(target_arch = "wasm32"))]
+    host::set(key, value)
+}
+
+/// Removes a key; removing one that is not there is fine.
+pub fn delete(key: &str) {
+    host::delete(key);
+}

@@ -1,0 +1,250 @@
+//! Destinations.
+
+use super::answers::{Codes, code};
+use crate::bindings::base::crossdock::plugin::types as wit_types;
+use crate::bindings::destination::exports::crossdock::plugin::destination as wit;
+use crate::column::SparseColumn;
+use crate::control;
+use crate::describe::{Description, DestinationAbilities};
+use crate::failure::{CallError, Failure};
+use crate::record::{Batch, Record};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+
+/// Writes records to another system.
+pub trait Destination: Sized {
+    /// The settings in the route. A JSON Schema for them is derived.
+    type Settings: DeserializeOwned + JsonSchema;
+
+    /// What the plugin is. Must not depend on settings, grants or time.
+    fn describe() -> Description;
+
+    /// A destination with these settings. Must not change anything outside.
+    ///
+    /// # Errors
+    /// A mistake in the route, shown as one.
+    fn new(settings: Self::Settings) -> Result<Self, CallError>;
+
+    /// What it can do with these settings.
+    fn abilities(&self) -> DestinationAbilities;
+
+    /// Writes a batch and says what became of each record.
+    ///
+    /// A destination that writes one record after the other leaves the loop, its order and its limits to
+    /// [`Answers::one_by_one`]. One that writes many at once answers with [`Answers::set`], and must honour
+    /// [`Answers::stop_at_first_failure`] and [`control::remaining_ms`] itself.
+    ///
+    /// # Errors
+    /// A promise that no record of the batch took effect.
+    fn write(&mut self, batch: &Batch<'_>, answers: &mut Answers<'_>) -> Result<(), CallError>;
+
+    /// Whether the other system can be used now: reachable, credentials accepted. Must not change anything there.
+    ///
+    /// # Errors
+    /// It cannot.
+    fn check(&mut self) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    /// Called before the instance is thrown away in good order. It may never be called.
+    fn close(&mut self) {}
+}
+
+/// What became of one record that was to be written.
+///
+/// ```
+/// use crossdock_sdk::{Failure, Write};
+/// let fine = Write::applied().target_id("DOC-17").receipt("17");
+/// let refused = Write::rejected(Failure::new("http-422", "the customer is not known").pointer("/customer"));
+/// # let _ = (fine, refused);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Write<'a> {
+    code: u8,
+    target_id: Cow<'a, str>,
+    receipt: Cow<'a, [u8]>,
+    failure: Option<Failure>,
+}
+
+impl<'a> Write<'a> {
+    fn new(code: u8, failure: Option<Failure>) -> Self {
+        Self { code, target_id: Cow::Borrowed(""), receipt: Cow::Borrowed(&[]), failure }
+    }
+
+    /// It was applied.
+    pub fn applied() -> Self {
+        Self::new(code::OK, None)
+    }
+
+    /// It was already there as it should be.
+    pub fn unchanged() -> Self {
+        Self::new(code::UNCHANGED, None)
+    }
+
+    /// It will never be accepted as it is.
+    pub fn rejected(failure: Failure) -> Self {
+        Self::new(code::REJECTED, Some(failure))
+    }
+
+    /// It was certainly not applied, and may be later.
+    pub fn retryable(failure: Failure) -> Self {
+        Self::new(code::RETRYABLE, Some(failure))
+    }
+
+    /// It was certainly not applied; credentials were refused.
+    pub fn unauthorized(failure: Failure) -> Self {
+        Self::new(code::UNAUTHORIZED, Some(failure))
+    }
+
+    /// It was sent and no answer came: it may have been applied.
+    pub fn unknown(failure: Failure) -> Self {
+        Self::new(code::UNKNOWN, Some(failure))
+    }
+
+    /// Nothing was sent for it. It is given again later, without an attempt being counted.
+    pub fn untouched() -> Self {
+        Self::new(code::UNTOUCHED, None)
+    }
+
+    /// The id that the other system gave the record; at most 512 bytes.
+    pub fn target_id(mut self, id: impl Into<Cow<'a, str>>) -> Self {
+        self.target_id = id.into();
+        self
+    }
+
+    /// What is needed to undo the record, even in a fresh instance, days later; at most 16 KiB.
+    pub fn receipt(mut self, receipt: impl IntoReceipt<'a>) -> Self {
+        self.receipt = receipt.into_receipt();
+        self
+    }
+
+    /// Whether the record is now there: applied, or unchanged.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self.code, code::OK | code::UNCHANGED)
+    }
+}
+
+/// Bytes or text, borrowed or owned, that can be a receipt.
+pub trait IntoReceipt<'a> {
+    /// The bytes.
+    fn into_receipt(self) -> Cow<'a, [u8]>;
+}
+
+impl<'a> IntoReceipt<'a> for &'a [u8] {
+    fn into_receipt(self) -> Cow<'a, [u8]> {
+        Cow::Borrowed(self)
+    }
+}
+
+impl<'a> IntoReceipt<'a> for &'a str {
+    fn into_receipt(self) -> Cow<'a, [u8]> {
+        Cow::Borrowed(self.as_bytes())
+    }
+}
+
+impl<'a> IntoReceipt<'a> for Vec<u8> {
+    fn into_receipt(self) -> Cow<'a, [u8]> {
+        Cow::Owned(self)
+    }
+}
+
+impl<'a> IntoReceipt<'a> for String {
+    fn into_receipt(self) -> Cow<'a, [u8]> {
+        Cow::Owned(self.into_bytes())
+    }
+}
+
+/// What became of the records of a batch, to be filled by the destination.
+///
+/// A record of which nothing was said is answered as `unknown`, because nobody can tell whether something
+/// was done for it: say [`untouched`](Write::untouched) where nothing was.
+#[derive(Debug)]
+pub struct Answers<'a> {
+    batch: Batch<'a>,
+    stop_at_first_failure: bool,
+    codes: Codes,
+    target_ids: SparseColumn,
+    receipts: SparseColumn,
+}
+
+impl<'a> Answers<'a> {
+    pub(crate) fn new(batch: Batch<'a>, stop_at_first_failure: bool) -> Self {
+        Self {
+            batch,
+            stop_at_first_failure,
+            codes: Codes::new(batch.len()),
+            target_ids: SparseColumn::default(),
+            receipts: SparseColumn::default(),
+        }
+    }
+
+    /// Whether later records must not be touched once one is not applied: write strictly in the order of the batch,
+    /// stop at the first that is neither applied nor unchanged, and leave the rest untouched.
+    #[must_use]
+    pub fn stop_at_first_failure(&self) -> bool {
+        self.stop_at_first_failure
+    }
+
+    /// Says what became of a record. A later word replaces an earlier one.
+    pub fn set(&mut self, record: &Record<'_>, write: Write<'_>) {
+        let (index, len) = (record.index(), self.codes.len());
+        self.codes.set(index, write.code, write.failure);
+        self.target_ids.set(index, len, write.target_id.as_bytes());
+        self.receipts.set(index, len, &write.receipt);
+    }
+
+    /// Whether nothing was said of a record yet.
+    #[must_use]
+    pub fn is_open(&self, record: &Record<'_>) -> bool {
+        self.codes.is_open(record.index())
+    }
+
+    /// Says `untouched` of every record of which nothing was said yet.
+    pub fn leave_rest_untouched(&mut self) {
+        self.codes.leave_open_untouched();
+    }
+
+    /// Writes one record after the other. A failure returned as an error is a rejection, so that `?` does the usual
+    /// thing.
+    ///
+    /// Stops, with `untouched` for the rest, at the first failure if that is asked for, when the run was asked to
+    /// stop, and when less than `reserve_ms` is left of the call's time: give what writing one record may
+    /// take at worst.
+    pub fn one_by_one(
+        &mut self,
+        reserve_ms: u64,
+        mut write_one: impl FnMut(&Record<'_>) -> Result<Write<'static>, Failure>,
+    ) {
+        for record in self.batch.iter() {
+            if control::remaining_ms() < reserve_ms || control::cancelled() {
+                break;
+            }
+            let write = write_one(&record).unwrap_or_else(Write::rejected);
+            let go_on = write.is_success() || !self.stop_at_first_failure;
+            self.set(&record, write);
+            if !go_on {
+                break;
+            }
+        }
+        self.leave_rest_untouched();
+    }
+}
+
+/// Writes one batch.
+pub(crate) fn write<D: Destination>(
+    destination: &mut D,
+    batch: wit_types::Batch,
+    keys: &wit_types::Column,
+    stop_at_first_failure: bool,
+) -> Result<wit::Written, CallError> {
+    let records = Batch::new(&batch, Some(keys));
+    let mut answers = Answers::new(records, stop_at_first_failure);
+    destination.write(&records, &mut answers)?;
+    let Answers { codes, target_ids, receipts, .. } = answers;
+    let (codes, failures) = codes.finish(&batch.handles);
+    let (target_ids, receipts) = (target_ids.finish(), receipts.finish());
+    Ok(wit::Written { handles: batch.handles, codes, target_ids, receipts, failures })
+}

@@ -60,6 +60,17 @@ pub struct RunOpening {
     pub next_due: Option<Timestamp>,
 }
 
+/// Records whose time has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DueRows {
+    /// Those that are due, with their payloads, earliest first.
+    pub rows: Vec<RecordRow>,
+    /// As [`RunOpening::pending`], without `rows`.
+    pub pending: u64,
+    /// As [`RunOpening::next_due`], without `rows`.
+    pub next_due: Option<Timestamp>,
+}
+
 /// Where the payload of a record is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
@@ -334,13 +345,20 @@ pub trait Ledger: Send + Sync {
     /// Notes that a run begins and tells what is known of its route. Once a run, first.
     fn begin_run(&self, start: RunStart) -> PortFuture<'_, Result<RunOpening, PortError>>;
     /// Makes an intent durable. Before every write.
-    fn intend(&self, intent: Intent) -> PortFuture<'_, Result<(), PortError>>;
+    fn intend(&self, intent: Intent) -> PortFuture<'static, Result<(), PortError>>;
     /// Makes what a batch produced durable. Calls of `intend` and `commit` made one after the other take effect
     /// in that order even if the futures are first polled in another: the call itself puts it in line.
-    fn commit(&self, commit: BatchCommit) -> PortFuture<'_, Result<(), PortError>>;
-    /// Records of the route whose [`RecordRow::due`] has come (pending or indeterminate) and that are not
-    /// open, with their payloads, earliest first.
-    fn due(&self, route: RouteName, now: Timestamp, limit: u32) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>>;
+    fn commit(&self, commit: BatchCommit) -> PortFuture<'static, Result<(), PortError>>;
+    /// At most `limit` records of the route whose [`RecordRow::due`] has come (pending or indeterminate) and
+    /// that are not open; with `of_run` only those whose row was last written by that run, in the rows as well as
+    /// in the numbers.
+    fn due(
+        &self,
+        route: RouteName,
+        of_run: Option<RunId>,
+        now: Timestamp,
+        limit: u32,
+    ) -> PortFuture<'_, Result<DueRows, PortError>>;
     /// These records with their payloads, in this order; those that have no row are left out.
     fn load(&self, route: RouteName, ids: Vec<RecordId>) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>>;
     /// The durable state of the plugin at a step.

@@ -1,0 +1,448 @@
+//! The state machine of one run: `on(now, input) -> Vec<Action>`.
+//!
+//! It knows no clock, does no I/O and never fails: what goes wrong outside comes in as an input. A run is a
+//! short queue of [`Flight`]s, each a batch on its way through the steps. Flights pass every step in order,
+//! and only one is in a step at a time, so records keep the order of their source; several are under way at
+//! once, so a transformer works on one batch while a destination writes the one before it.
+//!
+//! With `on_error = "stop"` a batch enters a destination only when it is the oldest one, so that nothing is
+//! written behind a record that fails.
+
+mod flight;
+mod ledger_entry;
+mod progress;
+mod retry;
+mod settle;
+mod transform;
+mod write;
+
+pub use progress::Progress;
+
+use crate::plan::{Entry, OnError, Position, Role, RunSpec};
+use crate::ports::{
+    BatchCommit, CallError, CallResult, DueRows, Intent, Page, PageLimits, PortError, Probed, RecordRow, RunEnd,
+    RunOpening, StepCounts, Transformed, WriteOptions, Written,
+};
+use crossdock_model::{
+    Batch, Checkpoint, Column, Counts, Event, EventKind, Failure, RunStatus, Status, StepName, Timestamp,
+};
+use flight::{Flight, Phase};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// The number of a batch within its run.
+pub type BatchNumber = u64;
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// The run begins. First, once.
+    Begin,
+    /// The answer to [`Action::Read`].
+    Page(CallResult<Page>),
+    /// The answer to [`Action::Transform`].
+    Transformed(BatchNumber, CallResult<Transformed>),
+    /// The intent of a batch is durable.
+    Intended(BatchNumber),
+    /// The answer to [`Action::Write`].
+    Written(BatchNumber, CallResult<Written>),
+    /// The answer to [`Action::Probe`].
+    Probed(BatchNumber, CallResult<Probed>),
+    /// The answer to [`Action::Check`].
+    Checked(BatchNumber, CallResult<()>),
+    /// A commit is durable.
+    Committed,
+    /// The answer to [`Action::TakeDue`].
+    Due(DueRows),
+    /// The time of the last [`Action::WakeAt`] has come.
+    Woke,
+    /// The answer to [`Action::Ack`].
+    Acked(CallResult<()>),
+    /// Somebody wants the run to stop.
+    Cancel,
+}
+
+/// Something to be done outside. Each is answered by one input, except `WakeAt` (replaced by the next one)
+/// and `End`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Read a page.
+    Read(Position, PageLimits),
+    /// Have a step transform a batch.
+    Transform(BatchNumber, usize, Arc<Batch>),
+    /// Make an intent durable.
+    Intend(BatchNumber, Intent),
+    /// Have a step write a batch, with these idempotency keys.
+    Write(BatchNumber, usize, Arc<Batch>, Column, WriteOptions),
+    /// Ask a step about a batch.
+    Probe(BatchNumber, usize, Arc<Batch>, Column),
+    /// Ask a step whether its system can be used.
+    Check(BatchNumber, usize),
+    /// Make a batch durable. In the order in which they are given.
+    Commit(Box<BatchCommit>),
+    /// Ask the ledger for at most so many records that are due; if `true` only those of this run.
+    TakeDue(u32, bool),
+    /// Wake the machine at this time; replaces what was wanted before.
+    WakeAt(Timestamp),
+    /// Tell the source that everything up to here is durable.
+    Ack(Checkpoint),
+    /// Note the end of the run. Nothing comes after it.
+    End(Box<RunEnd>),
+}
+
+/// Why a run stops before its end.
+#[derive(Debug, Clone)]
+struct Stop {
+    reason: Failure,
+}
+
+/// The state machine of one run.
+#[derive(Debug)]
+pub struct Machine {
+    spec: RunSpec,
+    now: Timestamp,
+    jitter: retry::Jitter,
+    actions: Vec<Action>,
+    flights: VecDeque<Flight>,
+    next_number: BatchNumber,
+    /// Records after the checkpoint of which something is known.
+    open: HashMap<Vec<u8>, RecordRow>,
+    reading: bool,
+    empty_pages: u32,
+    source_done: bool,
+    position: Position,
+    /// The last checkpoint handed to the ledger in this run.
+    committed: Position,
+    acked: bool,
+    acking: bool,
+    /// No later page may move the checkpoint: one before it could not be settled.
+    checkpoint_held: bool,
+    commits_under_way: u32,
+    /// Rows to be put through: of a resync or a probe.
+    queue: VecDeque<RecordRow>,
+    /// Rows in the ledger that wait for their time.
+    waiting: u64,
+    next_due: Option<Timestamp>,
+    taking: bool,
+    woken_at: Option<Timestamp>,
+    stop: Option<Stop>,
+    cancelled: bool,
+    faults: HashMap<StepName, u32>,
+    totals: Totals,
+    events: Vec<Event>,
+    ended: bool,
+}
+
+/// The numbers of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Totals {
+    read: u64,
+    resumed: u64,
+    counts: Counts,
+    steps: Vec<StepCounts>,
+}
+
+impl Machine {
+    /// A machine for a run that is about to begin.
+    #[must_use]
+    pub fn new(spec: RunSpec, opening: RunOpening, now: Timestamp) -> Self {
+        let from_source = matches!(spec.entry, Entry::Source { .. });
+        let queue = match &spec.entry {
+            Entry::Source { .. } => VecDeque::new(),
+            Entry::Resync(rows) | Entry::Probe(rows) => rows.iter().cloned().collect(),
+        };
+        let open = opening.open.into_iter().map(|row| (row.id.0.clone().into_bytes(), row)).collect();
+        let totals = Totals { steps: vec![StepCounts::default(); spec.steps.len()], ..Totals::default() };
+        Self {
+            now,
+            jitter: retry::Jitter::new(spec.seed),
+            actions: Vec::new(),
+            flights: VecDeque::new(),
+            next_number: 1,
+            open,
+            reading: false,
+            empty_pages: 0,
+            source_done: !from_source,
+            position: opening.checkpoint,
+            committed: None,
+            acked: false,
+            acking: false,
+            checkpoint_held: false,
+            commits_under_way: 0,
+            queue,
+            waiting: if from_source { opening.pending } else { 0 },
+            next_due: if from_source { opening.next_due } else { None },
+            taking: false,
+            woken_at: None,
+            stop: None,
+            cancelled: false,
+            faults: HashMap::new(),
+            totals,
+            events: Vec::new(),
+            ended: false,
+            spec,
+        }
+    }
+
+    /// Takes note of what happened and says what is to be done.
+    pub fn on(&mut self, now: Timestamp, input: Input) -> Vec<Action> {
+        self.now = self.now.max(now);
+        match input {
+            Input::Begin => {}
+            Input::Page(result) => self.on_page(result),
+            Input::Transformed(number, result) => self.with_flight(number, |m, f| m.on_transformed(f, result)),
+            Input::Intended(number) => self.with_flight(number, |m, f| m.on_intended(f)),
+            Input::Written(number, result) => self.with_flight(number, |m, f| m.on_written(f, result)),
+            Input::Probed(number, result) => self.with_flight(number, |m, f| m.on_probed(f, result)),
+            Input::Checked(number, result) => self.with_flight(number, |m, f| m.on_checked(f, result)),
+            Input::Committed => self.commits_under_way = self.commits_under_way.saturating_sub(1),
+            Input::Due(due) => self.on_due(due),
+            Input::Woke => self.woken_at = None,
+            Input::Acked(result) => self.on_acked(result),
+            Input::Cancel => self.cancelled = true,
+        }
+        self.drive();
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Whether the run has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Takes a flight out of the queue, lets it be worked on, and puts it back where it was.
+    fn with_flight(&mut self, number: BatchNumber, work: impl FnOnce(&mut Self, &mut Flight)) {
+        let Some(at) = self.flights.iter().position(|flight| flight.number == number) else { return };
+        let Some(mut flight) = self.flights.remove(at) else { return };
+        work(self, &mut flight);
+        self.flights.insert(at, flight);
+    }
+
+    fn drive(&mut self) {
+        if self.ended {
+            return;
+        }
+        loop {
+            let mut moved = false;
+            for at in 0..self.flights.len() {
+                moved |= self.advance(at);
+            }
+            moved |= self.commit_front();
+            if !moved {
+                break;
+            }
+        }
+        self.read_more();
+        self.take_more();
+        self.end_if_done();
+    }
+
+    /// Lets the flight at this place of the queue enter its next step, if it may. Says whether it did.
+    fn advance(&mut self, at: usize) -> bool {
+        let Some(flight) = self.flights.get(at) else { return false };
+        match flight.phase {
+            Phase::Ready => {}
+            Phase::Held(until) if until <= self.now && !self.is_stopping() => {}
+            Phase::Held(_) if self.is_stopping() => {
+                let Some(mut flight) = self.flights.remove(at) else { return false };
+                self.give_up(&mut flight);
+                self.flights.insert(at, flight);
+                return true;
+            }
+            _ => return false,
+        }
+        let step = flight.step;
+        let held = matches!(flight.phase, Phase::Held(_));
+        if flight.live.is_empty() || step >= self.spec.steps.len() {
+            if let Some(flight) = self.flights.get_mut(at) {
+                flight.phase = Phase::Done;
+            }
+            return true;
+        }
+        if self.is_stopping() {
+            let Some(mut flight) = self.flights.remove(at) else { return false };
+            self.give_up(&mut flight);
+            self.flights.insert(at, flight);
+            return true;
+        }
+        let in_order = self.flights.iter().take(at).all(|earlier| earlier.has_passed(step));
+        let is_destination = matches!(self.spec.steps[step].role, Role::Destination { .. });
+        if !in_order || (is_destination && self.spec.policy.on_error == OnError::Stop && at > 0) {
+            return false;
+        }
+        let Some(mut flight) = self.flights.remove(at) else { return false };
+        if held {
+            self.write_again(&mut flight);
+        } else if is_destination {
+            self.enter_destination(&mut flight);
+        } else {
+            self.enter_transformer(&mut flight);
+        }
+        self.flights.insert(at, flight);
+        true
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.is_some() || self.cancelled
+    }
+
+    /// The first reason counts.
+    fn stop_because(&mut self, reason: Failure) {
+        if self.stop.is_none() {
+            self.stop = Some(Stop { reason });
+        }
+    }
+
+    fn read_more(&mut self) {
+        let under_way = self.flights.len() as u64 + u64::from(self.commits_under_way);
+        if self.source_done || self.reading || self.is_stopping() || under_way >= u64::from(self.spec.policy.window) {
+            return;
+        }
+        let Entry::Source { max_batch } = self.spec.entry else { return };
+        let most = self.spec.steps.iter().map(|step| step.max_batch).chain([max_batch, self.spec.policy.batch_records]);
+        let limits =
+            PageLimits { max_records: most.min().unwrap_or(1).max(1), max_bytes: self.spec.policy.batch_bytes.max(1) };
+        self.reading = true;
+        self.actions.push(Action::Read(self.position.clone(), limits));
+    }
+
+    fn on_acked(&mut self, result: CallResult<()>) {
+        self.acking = false;
+        if let Err(error) = result {
+            // Reported only: what became of the records is not changed by it.
+            self.events.push(self.event(
+                EventKind::CallFailed,
+                Some(StepName::source()),
+                format!("the source could not acknowledge its checkpoint: {error}"),
+            ));
+        }
+    }
+
+    fn end_if_done(&mut self) {
+        let idle =
+            self.flights.is_empty() && !self.reading && self.commits_under_way == 0 && !self.taking && !self.acking;
+        let nothing_left = self.source_done && self.queue.is_empty() && self.waiting == 0;
+        if !idle || !(nothing_left || self.is_stopping()) {
+            return;
+        }
+        if let (Some(checkpoint), false) = (&self.committed, self.acked) {
+            self.acked = true;
+            self.acking = true;
+            self.actions.push(Action::Ack(checkpoint.clone()));
+            return;
+        }
+        self.ended = true;
+        self.note_unread();
+        let status = self.final_status();
+        let reason = match status {
+            RunStatus::Failed => self.stop.take().map(|stop| stop.reason),
+            RunStatus::Cancelled => Some(Failure::new("cancelled", "the run was stopped by an operator")),
+            _ => None,
+        };
+        let mut event = self.event(EventKind::RunEnded, None, format!("the run ended: {status}"));
+        event.data = serde_json::json!({
+            "status": status, "read": self.totals.read, "resumed": self.totals.resumed,
+            "counts": counts_as_json(&self.totals.counts), "reason": reason,
+        });
+        self.events.push(event);
+        let end = RunEnd {
+            route: self.spec.route.clone(),
+            run: self.spec.run.clone(),
+            status,
+            at: self.now,
+            reason,
+            read: self.totals.read,
+            resumed: self.totals.resumed,
+            counts: self.totals.counts,
+            events: std::mem::take(&mut self.events),
+        };
+        self.actions.push(Action::End(Box::new(end)));
+    }
+
+    /// A run is never called ok while a record in it is not.
+    fn final_status(&self) -> RunStatus {
+        let fine = [Status::Ok, Status::Dropped, Status::Skipped];
+        if self.stop.is_some() {
+            RunStatus::Failed
+        } else if self.cancelled {
+            RunStatus::Cancelled
+        } else if self.totals.counts.iter().all(|(status, _)| fine.contains(&status)) {
+            RunStatus::Ok
+        } else {
+            RunStatus::CompletedWithFailures
+        }
+    }
+
+    /// Records of which something was known and which the source did not give again: their fate cannot be
+    /// settled by reading on, so the run must not look as if all were well.
+    fn note_unread(&mut self) {
+        if self.is_stopping() || !matches!(self.spec.entry, Entry::Source { .. }) {
+            return;
+        }
+        let mut missing: Vec<_> = self.open.values().filter(|row| !row.status.is_settled()).collect();
+        missing.sort_by(|a, b| a.id.cmp(&b.id));
+        let Some(first) = missing.first() else { return };
+        let reason = Failure::new(
+            "source-did-not-re-read",
+            format!(
+                "the source did not give {} record(s) again that an earlier run left unsettled, first {}",
+                missing.len(),
+                first.id
+            ),
+        );
+        self.stop_because(reason);
+    }
+
+    fn event(&self, kind: EventKind, step: Option<StepName>, message: String) -> Event {
+        Event {
+            at: self.now,
+            kind,
+            run: Some(self.spec.run.clone()),
+            step,
+            record: None,
+            message,
+            data: serde_json::Value::Null,
+        }
+    }
+
+    /// A plugin committed a fault; too many end the run.
+    fn note_fault(&mut self, step: &StepName, message: &str) {
+        let event = self.event(EventKind::PluginFault, Some(step.clone()), message.to_owned());
+        self.events.push(event);
+        let count = self.faults.entry(step.clone()).or_default();
+        *count += 1;
+        let (count, most) = (*count, self.spec.policy.max_faults);
+        if count > most {
+            self.stop_because(Failure::new(
+                "plugin-quarantined",
+                format!("the plugin at step {step} committed {count} faults, more than max_faults = {most}"),
+            ));
+        }
+    }
+
+    /// What a call that gave no answer means for a source.
+    fn stop_for_source(&mut self, error: CallError) {
+        let source = StepName::source();
+        let reason = match error {
+            CallError::Refused { failure, .. } => failure,
+            CallError::Fault(fault) => {
+                self.note_fault(&source, &fault.message);
+                fault.failure()
+            }
+            CallError::Host(error) => host_failure(&error),
+        };
+        let event = self.event(EventKind::CallFailed, Some(source), format!("reading failed: {}", reason.message));
+        self.events.push(event);
+        self.stop_because(reason);
+    }
+}
+
+/// The failure that stands for an error of the host's own.
+fn host_failure(error: &PortError) -> Failure {
+    Failure { code: error.code.to_owned(), message: error.message.clone(), ..Failure::default() }
+}
+
+fn counts_as_json(counts: &Counts) -> serde_json::Value {
+    counts.iter().map(|(status, n)| (status.as_str().to_owned(), serde_json::Value::from(n))).collect()
+}

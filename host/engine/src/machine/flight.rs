@@ -1,0 +1,304 @@
+//! A batch on its way through the steps.
+
+use super::BatchNumber;
+use crate::ports::{AttemptRow, RecordRow, StateWrite, StepCounts};
+use crossdock_model::{Attribute, Batch, Checkpoint, Column, Failure, RecordId, Status, StepName, Timestamp};
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Where the records of a flight come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A page of the source, with the position after it.
+    Page(Checkpoint),
+    /// Rows of the ledger.
+    Ledger,
+}
+
+/// What a flight is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// To enter its step.
+    Ready,
+    /// For the answer of a transformer.
+    Transforming,
+    /// For the answer to a probe.
+    Probing,
+    /// For its intent to be durable.
+    Intending,
+    /// For the answer of a destination.
+    Writing,
+    /// For the answer to a check.
+    Checking,
+    /// For a retry time, with its records kept in order.
+    Held(Timestamp),
+    /// To be committed.
+    Done,
+}
+
+/// One record of a flight; small, because there is one for every record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) status: Status,
+    /// The step where it ended, as far as it has ended.
+    pub(super) step: u16,
+}
+
+/// What is not the same for all records: only for those that are not simply on their way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Note {
+    /// The row that the ledger had when the flight began, or was given while it was held.
+    pub(super) row: Option<RecordRow>,
+    /// Settled before; only its open row is to be closed.
+    pub(super) passed: bool,
+    pub(super) parent: Option<RecordId>,
+    pub(super) generation: u32,
+    /// Attempts at the current step, and how many of them count against the limit since when.
+    pub(super) attempts: u32,
+    pub(super) spent: u32,
+    pub(super) since: Option<Timestamp>,
+    pub(super) failure: Option<Failure>,
+    pub(super) due: Option<Timestamp>,
+    /// The payload and attributes as the step where it ended was given them.
+    pub(super) payload: Option<Vec<u8>>,
+    pub(super) attributes: Vec<(String, Vec<u8>)>,
+}
+
+/// What a destination step gave back.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    pub(super) step: usize,
+    /// The members it was applied for.
+    pub(super) members: Vec<u32>,
+    pub(super) target_ids: Option<Column>,
+    pub(super) receipts: Option<Column>,
+}
+
+impl Given {
+    /// Where each member of the flight stands in the columns, if it does.
+    pub(super) fn places(&self, members: usize) -> Vec<Option<usize>> {
+        let mut places = vec![None; members];
+        for (place, &member) in self.members.iter().enumerate() {
+            if let Some(entry) = places.get_mut(member as usize) {
+                *entry = Some(place);
+            }
+        }
+        places
+    }
+}
+
+/// A batch on its way through the steps.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) number: BatchNumber,
+    pub(super) origin: Origin,
+    /// The ids of all members: those that came, then children of splits.
+    pub(super) ids: Column,
+    pub(super) members: Vec<Member>,
+    /// How many members came; the rest are children.
+    pub(super) came: usize,
+    pub(super) notes: HashMap<u32, Note>,
+    /// The payloads as they came, if the log level wants them.
+    pub(super) originals: Option<Column>,
+    /// The members that are under way, in the order of the source; parallel to `batch`.
+    pub(super) live: Vec<u32>,
+    /// The records under way as the next step will be given them.
+    pub(super) batch: Arc<Batch>,
+    pub(super) step: usize,
+    pub(super) phase: Phase,
+    /// Positions in `live` that are still to be handed to the current step, in portions.
+    pub(super) portions: VecDeque<Vec<usize>>,
+    /// The portion that the step has now.
+    pub(super) current: Vec<usize>,
+    /// When the call under way began.
+    pub(super) began: Timestamp,
+    /// What the transformer has made so far: the members and their records.
+    pub(super) made: Vec<(Vec<u32>, Batch)>,
+    /// What the destination has answered so far, one entry a portion.
+    pub(super) given_now: Vec<Given>,
+    /// Positions that credentials were refused for, until a check has said what that means.
+    pub(super) unauthorized: Vec<(usize, Failure)>,
+    pub(super) given: Vec<Given>,
+    pub(super) steps: Vec<StepCounts>,
+    pub(super) attempts: Vec<AttemptRow>,
+    pub(super) state: Vec<(StepName, StateWrite)>,
+    /// An intent was asked for: something may have been done outside.
+    pub(super) touched: bool,
+    /// It ends without a trace: nothing was done for its records.
+    pub(super) abandoned: bool,
+}
+
+impl Flight {
+    pub(super) fn new(number: BatchNumber, origin: Origin, batch: Batch, steps: usize, now: Timestamp) -> Self {
+        let count = batch.len();
+        Self {
+            number,
+            origin,
+            ids: batch.ids.clone(),
+            members: vec![Member { status: Status::New, step: 0 }; count],
+            came: count,
+            notes: HashMap::new(),
+            originals: None,
+            live: (0..u32::try_from(count).unwrap_or(u32::MAX)).collect(),
+            batch: Arc::new(batch),
+            step: 0,
+            phase: Phase::Ready,
+            portions: VecDeque::new(),
+            current: Vec::new(),
+            began: now,
+            made: Vec::new(),
+            given_now: Vec::new(),
+            unauthorized: Vec::new(),
+            given: Vec::new(),
+            steps: vec![StepCounts::default(); steps],
+            attempts: Vec::new(),
+            state: Vec::new(),
+            touched: false,
+            abandoned: false,
+        }
+    }
+
+    /// Whether a later flight may enter this step.
+    pub(super) fn has_passed(&self, step: usize) -> bool {
+        self.step > step || self.phase == Phase::Done
+    }
+
+    pub(super) fn is_page(&self) -> bool {
+        matches!(self.origin, Origin::Page(_))
+    }
+
+    pub(super) fn id(&self, member: u32) -> RecordId {
+        RecordId(self.ids.text(member as usize).into_owned())
+    }
+
+    pub(super) fn note(&mut self, member: u32) -> &mut Note {
+        self.notes.entry(member).or_default()
+    }
+
+    pub(super) fn generation(&self, member: u32) -> u32 {
+        self.notes.get(&member).map_or(0, |note| note.generation)
+    }
+
+    /// How many attempts were made for this member at the current step.
+    pub(super) fn attempts(&self, member: u32) -> u32 {
+        self.notes.get(&member).map_or(0, |note| note.attempts)
+    }
+
+    /// A member whose row stands at this step goes on counting its attempts there.
+    pub(super) fn arrive(&mut self, member: u32, step: &StepName) {
+        let Some(note) = self.notes.get_mut(&member) else { return };
+        let Some(row) = note.row.as_ref().filter(|row| row.step == *step) else { return };
+        if note.attempts == 0 {
+            note.attempts = row.attempts;
+            // What waits goes on with its retries; what was given up begins anew.
+            let waits = row.due.is_some() || row.status == Status::Pending;
+            note.spent = if waits { row.spent } else { 0 };
+            note.since = if waits { row.since } else { None };
+        }
+    }
+
+    /// The member ends here for now: with its payload as the current step was given it.
+    pub(super) fn end_member(&mut self, position: usize, status: Status, failure: Option<Failure>) {
+        let Some(&member) = self.live.get(position) else { return };
+        let payload = self.batch.payloads.get(position).unwrap_or_default().to_vec();
+        let attributes = self.batch.attributes_of(position);
+        let step = self.step;
+        let note = self.note(member);
+        note.payload = Some(payload);
+        note.attributes = attributes;
+        note.failure = failure;
+        self.set(member, status, step);
+    }
+
+    pub(super) fn set(&mut self, member: u32, status: Status, step: usize) {
+        if let Some(entry) = self.members.get_mut(member as usize) {
+            *entry = Member { status, step: u16::try_from(step).unwrap_or(u16::MAX) };
+        }
+    }
+
+    pub(super) fn status(&self, member: u32) -> Status {
+        self.members.get(member as usize).map_or(Status::New, |entry| entry.status)
+    }
+
+    /// The records at these positions; all of them without copying.
+    pub(super) fn pick(&self, positions: &[usize]) -> Arc<Batch> {
+        if positions.len() == self.batch.len() {
+            Arc::clone(&self.batch)
+        } else {
+            Arc::new(self.batch.select(positions))
+        }
+    }
+
+    /// Keeps only those under way whose status says so, and moves to the next step.
+    pub(super) fn keep_live_and_move_on(&mut self, steps: usize) {
+        let keep: Vec<usize> =
+            (0..self.live.len()).filter(|&position| self.status(self.live[position]) == Status::Processing).collect();
+        if keep.len() != self.live.len() {
+            self.batch = Arc::new(self.batch.select(&keep));
+            self.live = keep.iter().map(|&position| self.live[position]).collect();
+        }
+        self.move_on(steps);
+    }
+
+    pub(super) fn move_on(&mut self, steps: usize) {
+        self.step += 1;
+        self.phase = Phase::Ready;
+        if self.step >= steps {
+            return;
+        }
+        // Attempts are counted a step.
+        for note in self.notes.values_mut() {
+            if note.failure.is_none() {
+                note.attempts = 0;
+                note.spent = 0;
+                note.since = None;
+            }
+        }
+    }
+
+    /// Gives later steps what earlier ones returned: `steps.NAME.target_id`. Plugins cannot forge these:
+    /// names that begin with `steps.` are the host's.
+    pub(super) fn attach_given(&mut self, names: &[StepName]) {
+        if self.given.is_empty() {
+            return;
+        }
+        let mut attributes: Vec<Attribute> = Vec::new();
+        for given in &self.given {
+            let (Some(target_ids), Some(name)) = (&given.target_ids, names.get(given.step)) else { continue };
+            let mut values = Column::with_capacity(self.live.len(), target_ids.data().len());
+            let places = given.places(self.members.len());
+            for &member in &self.live {
+                let value = places[member as usize].and_then(|place| target_ids.get(place)).unwrap_or_default();
+                if values.try_push(value).is_err() {
+                    return;
+                }
+            }
+            let name = format!("steps.{name}.target_id");
+            match attributes.iter_mut().find(|attribute| attribute.name == name) {
+                Some(attribute) => attribute.values = merge(&attribute.values, &values),
+                None => attributes.push(Attribute { name, values }),
+            }
+        }
+        let mut batch = (*self.batch).clone();
+        batch.attributes.retain(|attribute| !attribute.name.starts_with("steps."));
+        batch.attributes.extend(attributes);
+        self.batch = Arc::new(batch);
+    }
+}
+
+/// The values of the second column where it has any, else of the first.
+fn merge(first: &Column, second: &Column) -> Column {
+    first.iter().zip(second.iter()).map(|(a, b)| if b.is_empty() { a } else { b }).collect()
+}
+
+/// Portions of at most `most` positions.
+pub(super) fn portions(positions: &[usize], most: u32) -> VecDeque<Vec<usize>> {
+    positions.chunks(usize::try_from(most.max(1)).unwrap_or(1)).map(<[usize]>::to_vec).collect()
+}
+
+/// The two halves of a portion.
+pub(super) fn halves(portion: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let (first, second) = portion.split_at(portion.len() / 2);
+    (first.to_vec(), second.to_vec())
+}

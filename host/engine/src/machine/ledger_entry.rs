@@ -1,0 +1,223 @@
+//! How records come in: as pages of the source, or as rows of the ledger.
+
+use super::flight::{Flight, Given, Note, Origin, Phase};
+use super::{Action, Machine};
+use crate::plan::{Entry, LogLevel};
+use crate::ports::{CallResult, DueRows, More, Page, Payload, RecordRow};
+use crossdock_model::{Attribute, Batch, Column, Failure, FaultKind, Outcome, Status, StepName};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How many pages without records a source may give one after the other.
+const EMPTY_PAGES_MAX: u32 = 1_000;
+
+/// Stands for the source where a step's position is wanted.
+pub(super) const SOURCE: usize = u16::MAX as usize;
+
+impl Machine {
+    pub(super) fn on_page(&mut self, result: CallResult<Page>) {
+        self.reading = false;
+        let (page, trace) = match result {
+            Ok(answer) => answer,
+            Err(error) => return self.stop_for_source(error),
+        };
+        if self.is_stopping() {
+            return;
+        }
+        let moved = self.position.as_ref() != Some(&page.checkpoint);
+        self.source_done = page.more != More::More;
+        if page.batch.is_empty() {
+            self.empty_pages += 1;
+            if !self.source_done && (!moved || self.empty_pages > EMPTY_PAGES_MAX) {
+                return self.stop_because(Failure::new(
+                    FaultKind::BrokenContract.code(),
+                    "the source says that there is more, but gives neither records nor an end",
+                ));
+            }
+            if !moved {
+                return;
+            }
+        } else {
+            self.empty_pages = 0;
+        }
+        self.position = Some(page.checkpoint.clone());
+        let number = self.next_number();
+        let mut flight =
+            Flight::new(number, Origin::Page(page.checkpoint), page.batch, self.spec.steps.len(), self.now);
+        if self.spec.policy.log == LogLevel::Full {
+            flight.originals = Some(flight.batch.payloads.clone());
+        }
+        flight.state.extend(trace.state.into_iter().map(|write| (StepName::source(), write)));
+        if !self.open.is_empty() {
+            for member in flight.live.clone() {
+                self.meet_known(&mut flight, member);
+            }
+        }
+        self.set_unreadable_aside(&mut flight, page.unreadable);
+        self.flights.push_back(flight);
+    }
+
+    /// If something is known of this record from an earlier run, it is taken into account.
+    pub(super) fn meet_known(&mut self, flight: &mut Flight, member: u32) {
+        let Some(id) = flight.ids.get(member as usize) else { return };
+        let Some(row) = self.open.remove(id) else { return };
+        let note = flight.note(member);
+        note.generation = row.generation;
+        note.passed = row.status.is_settled() && row.status != Status::Failed;
+        let status = row.status;
+        note.row = Some(row);
+        flight.set(member, status, 0);
+    }
+
+    fn set_unreadable_aside(&mut self, flight: &mut Flight, unreadable: Vec<(u32, Failure)>) {
+        let mut aside: Vec<usize> = Vec::new();
+        for (position, failure) in unreadable {
+            let at = position as usize;
+            aside.push(at);
+            if flight.notes.get(&position).is_some_and(|note| note.passed) {
+                continue;
+            }
+            flight.end_member(at, Status::Rejected, Some(failure.clone()));
+            flight.set(position, Status::Rejected, SOURCE);
+            self.note_attempt_at(flight, at, StepName::source(), Outcome::Rejected, &failure);
+        }
+        let passed = |member: &u32| flight.notes.get(member).is_some_and(|note| note.passed);
+        let keep: Vec<usize> = (0..flight.live.len())
+            .filter(|at| aside.binary_search(at).is_err() && !passed(&flight.live[*at]))
+            .collect();
+        if keep.len() != flight.live.len() {
+            flight.batch = Arc::new(flight.batch.select(&keep));
+            flight.live = keep.iter().map(|&at| flight.live[at]).collect();
+        }
+    }
+
+    fn next_number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+
+    pub(super) fn on_due(&mut self, due: DueRows) {
+        self.taking = false;
+        self.waiting = due.pending;
+        self.next_due = due.next_due;
+        if self.is_stopping() {
+            return;
+        }
+        self.queue.extend(due.rows);
+        self.start_from_queue(usize::MAX);
+    }
+
+    /// Starts flights from the rows in the queue: neighbours that stand at the same step go together.
+    fn start_from_queue(&mut self, most: usize) {
+        let mut started = 0;
+        while started < most && !self.is_stopping() {
+            let Some(first) = self.queue.pop_front() else { return };
+            let step = first.step.clone();
+            let mut rows = vec![first];
+            let limit = self.spec.policy.batch_records.max(1) as usize;
+            while rows.len() < limit && self.queue.front().is_some_and(|row| row.step == step) {
+                rows.extend(self.queue.pop_front());
+            }
+            let flight = self.flight_from_rows(rows);
+            self.flights.push_back(flight);
+            started += 1;
+        }
+    }
+
+    fn flight_from_rows(&mut self, rows: Vec<RecordRow>) -> Flight {
+        let index = rows.first().and_then(|row| self.spec.step_index(&row.step));
+        let mut batch = Batch { ids: rows.iter().map(|row| &row.id.0).collect(), ..Batch::default() };
+        let mut attributes: HashMap<&str, Vec<&[u8]>> = HashMap::new();
+        for (at, row) in rows.iter().enumerate() {
+            let payload: &[u8] = if let Payload::Kept(bytes) = &row.payload { bytes } else { &[] };
+            let _ = batch.payloads.try_push(payload);
+            for (name, value) in &row.attributes {
+                attributes.entry(name).or_insert_with(|| vec![&[]; rows.len()])[at] = value;
+            }
+        }
+        batch.attributes = attributes
+            .into_iter()
+            .map(|(name, values)| Attribute { name: name.to_owned(), values: values.into_iter().collect() })
+            .collect();
+        batch.attributes.sort_by(|a, b| a.name.cmp(&b.name));
+        let number = self.next_number();
+        let mut flight = Flight::new(number, Origin::Ledger, batch, self.spec.steps.len(), self.now);
+        flight.step = index.unwrap_or(0);
+        flight.given = self.given_before(&rows, flight.step);
+        for (member, row) in (0_u32..).zip(rows) {
+            let missing = if index.is_none() {
+                Some(Failure::new("step-gone", format!("the route has no step {} any more", row.step)))
+            } else if matches!(row.payload, Payload::Kept(_)) {
+                None
+            } else {
+                Some(Failure::new("payload-gone", "the content of the record is not in the ledger"))
+            };
+            let parent = row.parent.clone();
+            let generation = row.generation;
+            *flight.note(member) = Note { row: Some(row), parent, generation, ..Note::default() };
+            if let Some(failure) = missing {
+                flight.end_member(member as usize, Status::Failed, Some(failure));
+            }
+        }
+        let keep: Vec<usize> =
+            (0..flight.live.len()).filter(|&at| flight.status(flight.live[at]) != Status::Failed).collect();
+        if keep.len() != flight.live.len() {
+            flight.batch = Arc::new(flight.batch.select(&keep));
+            flight.live = keep.iter().map(|&at| flight.live[at]).collect();
+        }
+        flight
+    }
+
+    /// What earlier steps did for these rows, so that later ones are told.
+    fn given_before(&self, rows: &[RecordRow], step: usize) -> Vec<Given> {
+        let mut given = Vec::new();
+        for (index, spec) in self.spec.steps.iter().enumerate().take(step) {
+            let (mut members, mut target_ids, mut receipts) = (Vec::new(), Column::new(), Column::new());
+            for (member, row) in (0_u32..).zip(rows) {
+                if let Some(applied) = row.applied.iter().find(|applied| applied.step == spec.name) {
+                    members.push(member);
+                    let _ = target_ids.try_push(applied.target_id.as_bytes());
+                    let _ = receipts.try_push(&applied.receipt);
+                }
+            }
+            if !members.is_empty() {
+                given.push(Given { step: index, members, target_ids: Some(target_ids), receipts: Some(receipts) });
+            }
+        }
+        given
+    }
+
+    /// Takes up what waits in the queue or in the ledger, and asks to be woken for what waits for its time.
+    pub(super) fn take_more(&mut self) {
+        let from_ledger = self.flights.iter().filter(|flight| !flight.is_page()).count();
+        let room = (self.spec.policy.window as usize).saturating_sub(from_ledger);
+        self.start_from_queue(room);
+        if !self.flights.is_empty() && self.actions.is_empty() {
+            // What was just started may enter its step at once.
+            for at in 0..self.flights.len() {
+                self.advance(at);
+            }
+        }
+        if self.is_stopping() {
+            return;
+        }
+        let due = self.next_due.filter(|_| self.waiting > 0);
+        let can_take = from_ledger == 0 && self.queue.is_empty() && self.commits_under_way == 0 && !self.taking;
+        if can_take && due.is_some_and(|due| due <= self.now) {
+            self.taking = true;
+            let own = !matches!(self.spec.entry, Entry::Source { .. });
+            self.actions.push(Action::TakeDue(self.spec.policy.batch_records.max(1), own));
+            return;
+        }
+        let held = self.flights.iter().filter_map(|flight| match flight.phase {
+            Phase::Held(until) => Some(until),
+            _ => None,
+        });
+        let earliest = held.chain(due).filter(|at| *at > self.now).min();
+        if let Some(at) = earliest.filter(|at| self.woken_at != Some(*at)) {
+            self.woken_at = Some(at);
+            self.actions.push(Action::WakeAt(at));
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! How a flight ends: what of it is written into the ledger.
+
+use super::flight::{Flight, Given, Note, Origin, Phase};
+use super::ledger_entry::SOURCE;
+use super::{Action, Machine, counts_as_json};
+use crate::plan::LogLevel;
+use crate::ports::{
+    Applied, AttemptRow, BatchCommit, Chunk, ChunkColumn, Payload, Progress as StepProgress, RecordRow, StepCounts,
+};
+use crossdock_model::{Column, Counts, Event, EventKind, Failure, Outcome, RecordId, Status, StepName};
+
+impl Machine {
+    /// The run is stopping: nothing more is begun for this flight. What was not touched at all leaves no trace
+    /// and will be read again; of the rest it is written down how far it came.
+    pub(super) fn give_up(&mut self, flight: &mut Flight) {
+        flight.phase = Phase::Done;
+        flight.portions.clear();
+        flight.current.clear();
+        if flight.is_page() && !flight.touched {
+            flight.abandoned = true;
+            return;
+        }
+        let last = flight.step + 1 == self.spec.steps.len();
+        let mut applied_here = vec![false; flight.members.len()];
+        for given in &flight.given_now {
+            for &member in &given.members {
+                applied_here[member as usize] = true;
+            }
+        }
+        let given_now = std::mem::take(&mut flight.given_now);
+        flight.given.extend(given_now);
+        let mut applied_ever = vec![false; flight.members.len()];
+        for given in &flight.given {
+            for &member in &given.members {
+                applied_ever[member as usize] = true;
+            }
+        }
+        for &member in &flight.live.clone() {
+            if flight.status(member) != Status::Processing && flight.status(member) != Status::New {
+                continue;
+            }
+            let at = member as usize;
+            if last && applied_here[at] {
+                flight.set(member, Status::Ok, flight.step);
+            } else if applied_ever[at] {
+                let next = if applied_here[at] { flight.step + 1 } else { flight.step };
+                flight.set(member, Status::Pending, next);
+            } else {
+                flight.set(member, Status::New, flight.step);
+            }
+        }
+        flight.live.clear();
+    }
+
+    /// Commits the oldest flight if it is done. Says whether it did.
+    pub(super) fn commit_front(&mut self) -> bool {
+        if self.flights.front().is_none_or(|flight| flight.phase != Phase::Done) {
+            return false;
+        }
+        let Some(mut flight) = self.flights.pop_front() else { return false };
+        if flight.abandoned {
+            self.checkpoint_held = true;
+            return true;
+        }
+        for &member in &flight.live.clone() {
+            if flight.status(member) == Status::Processing {
+                let last = self.spec.steps.len().saturating_sub(1);
+                flight.set(member, Status::Ok, last);
+            }
+        }
+        let commit = self.settle(flight);
+        self.push_commit(commit);
+        self.stop_if_too_many_failed();
+        true
+    }
+
+    fn push_commit(&mut self, commit: BatchCommit) {
+        self.commits_under_way += 1;
+        self.actions.push(Action::Commit(Box::new(commit)));
+    }
+
+    fn stop_if_too_many_failed(&mut self) {
+        let bad = [Status::Failed, Status::Rejected, Status::Indeterminate];
+        let failed: i64 = bad.iter().map(|&status| self.totals.counts.get(status)).sum();
+        if let Some(most) = self.spec.policy.max_failed {
+            if u64::try_from(failed).unwrap_or(0) > most {
+                self.stop_because(Failure::new(
+                    "too-many-failed",
+                    format!("{failed} records failed, more than max_failed = {most}"),
+                ));
+            }
+        }
+    }
+
+    fn empty_commit(&self, flight: &Flight) -> BatchCommit {
+        BatchCommit {
+            route: self.spec.route.clone(),
+            run: self.spec.run.clone(),
+            batch: flight.number,
+            at: self.now,
+            checkpoint: None,
+            passed: Vec::new(),
+            read: 0,
+            resumed: 0,
+            counts: Counts::default(),
+            steps: Vec::new(),
+            chunk: None,
+            rows: Vec::new(),
+            attempts: Vec::new(),
+            events: Vec::new(),
+            state: Vec::new(),
+            progress: None,
+            closes: false,
+        }
+    }
+
+    /// A destination in the middle of the route has applied records: durable before the next step begins.
+    pub(super) fn write_down_progress(&mut self, flight: &mut Flight, given: &[Given]) {
+        let mut progress = StepProgress {
+            step: self.spec.steps[flight.step].name.clone(),
+            ids: Column::new(),
+            target_ids: None,
+            receipts: None,
+            open: flight.is_page(),
+        };
+        let (mut target_ids, mut receipts) = (Column::new(), Column::new());
+        for part in given {
+            for (place, &member) in part.members.iter().enumerate() {
+                let value = |column: &Option<Column>| {
+                    column.as_ref().and_then(|column| column.get(place)).unwrap_or_default().to_vec()
+                };
+                let _ = progress.ids.try_push(flight.ids.get(member as usize).unwrap_or_default());
+                let _ = target_ids.try_push(&value(&part.target_ids));
+                let _ = receipts.try_push(&value(&part.receipts));
+            }
+        }
+        if progress.ids.is_empty() {
+            return;
+        }
+        progress.target_ids = Some(target_ids);
+        progress.receipts = Some(receipts);
+        let mut commit = self.empty_commit(flight);
+        commit.progress = Some(progress);
+        commit.attempts = std::mem::take(&mut flight.attempts);
+        commit.state = std::mem::take(&mut flight.state);
+        self.push_commit(commit);
+    }
+
+    /// A batch waits with its records in order: every one of them gets an open row, so that the wait survives
+    /// a restart and no attempt is forgotten.
+    pub(super) fn write_down_held(&mut self, flight: &mut Flight) {
+        let mut commit = self.empty_commit(flight);
+        commit.closes = true;
+        commit.attempts = std::mem::take(&mut flight.attempts);
+        commit.state = std::mem::take(&mut flight.state);
+        let mut given = flight.given.clone();
+        given.append(&mut flight.given_now.clone());
+        let places: Vec<_> = given.iter().map(|part| part.places(flight.members.len())).collect();
+        let all = u32::try_from(flight.members.len()).unwrap_or(u32::MAX);
+        for member in 0..all {
+            if flight.notes.get(&member).is_some_and(|note| note.passed) {
+                continue;
+            }
+            let row = self.row_for(flight, member, true, &given, &places);
+            commit.rows.push(row.clone());
+            flight.note(member).row = Some(row);
+        }
+        commit.events = self.record_events(flight, true);
+        self.push_commit(commit);
+    }
+
+    /// Everything that the flight produced, as one transaction.
+    fn settle(&mut self, mut flight: Flight) -> BatchCommit {
+        let all = u32::try_from(flight.members.len()).unwrap_or(u32::MAX);
+        let untouched = (0..all).any(|m| flight.status(m) == Status::New);
+        let stays_open = flight.is_page()
+            && (self.checkpoint_held || untouched || (self.stop.is_some() && self.has_unsettled(&flight)));
+        if stays_open {
+            self.checkpoint_held = true;
+        }
+        let mut commit = self.empty_commit(&flight);
+        commit.closes = true;
+        commit.attempts = std::mem::take(&mut flight.attempts);
+        commit.state = std::mem::take(&mut flight.state);
+        if let (Origin::Page(checkpoint), false) = (&flight.origin, stays_open) {
+            commit.checkpoint = Some(checkpoint.clone());
+            self.committed = Some(checkpoint.clone());
+        }
+        let places: Vec<_> = flight.given.iter().map(|part| part.places(flight.members.len())).collect();
+        let mut in_chunk = Vec::new();
+        for member in 0..all {
+            let status = flight.status(member);
+            let note = flight.notes.get(&member);
+            if note.is_some_and(|note| note.passed) {
+                if !stays_open {
+                    commit.passed.push(flight.id(member));
+                }
+                continue;
+            }
+            if status == Status::New && !flight.is_page() {
+                // Taken up from the ledger and not begun: it stays as it was.
+                continue;
+            }
+            self.count(&flight, member, &mut commit);
+            let plain = note.is_none_or(|note| note.row.is_none());
+            if plain && !stays_open && matches!(status, Status::Ok | Status::Dropped) {
+                in_chunk.push(member);
+            } else {
+                commit.rows.push(self.row_for(&flight, member, stays_open, &flight.given, &places));
+            }
+        }
+        commit.chunk = self.chunk(&flight, &in_chunk, &places);
+        commit.steps = self.step_counts(&flight);
+        commit.events = std::mem::take(&mut self.events);
+        commit.events.extend(self.record_events(&flight, false));
+        commit.events.push(self.batch_event(&flight, &commit));
+        self.totals.read += commit.read;
+        self.totals.resumed += commit.resumed;
+        self.totals.counts.merge(&commit.counts);
+        for (mine, theirs) in self.totals.steps.iter_mut().zip(&flight.steps) {
+            mine.merge(theirs);
+        }
+        for row in commit.rows.iter().filter(|row| !row.open) {
+            if let Some(due) = row.due {
+                self.waiting += 1;
+                self.next_due = Some(self.next_due.map_or(due, |earlier| earlier.min(due)));
+            }
+        }
+        commit
+    }
+
+    /// With `on_error = "stop"`: whether the record that stopped the run is in this flight.
+    fn has_unsettled(&self, flight: &Flight) -> bool {
+        let stops = [Status::Failed, Status::Pending, Status::Indeterminate];
+        self.spec.policy.on_error == crate::plan::OnError::Stop
+            && flight.members.iter().any(|member| stops.contains(&member.status))
+    }
+
+    /// Invariant 3: every record is counted once, where it stands.
+    fn count(&self, flight: &Flight, member: u32, commit: &mut BatchCommit) {
+        let status = flight.status(member);
+        commit.counts.add(status, 1);
+        if member as usize >= flight.came {
+            return;
+        }
+        match &flight.origin {
+            Origin::Page(_) => commit.read += 1,
+            Origin::Ledger => {
+                let row = flight.notes.get(&member).and_then(|note| note.row.as_ref());
+                match row {
+                    Some(row) if row.run == self.spec.run => commit.counts.add(row.status, -1),
+                    _ => commit.resumed += 1,
+                }
+            }
+        }
+    }
+
+    fn step_name(&self, step: usize) -> StepName {
+        if step == SOURCE {
+            return StepName::source();
+        }
+        let last = self.spec.steps.len().saturating_sub(1);
+        self.spec.steps.get(step.min(last)).map_or_else(StepName::source, |spec| spec.name.clone())
+    }
+
+    fn row_for(
+        &self,
+        flight: &Flight,
+        member: u32,
+        open: bool,
+        given: &[Given],
+        places: &[Vec<Option<usize>>],
+    ) -> RecordRow {
+        let entry = flight.members[member as usize];
+        let nothing = Note::default();
+        let note = flight.notes.get(&member).unwrap_or(&nothing);
+        let step = self.step_name(usize::from(entry.step));
+        let at_rest = matches!(entry.status, Status::Failed | Status::Rejected | Status::Indeterminate);
+        let same_place = note.row.as_ref().is_some_and(|row| row.step == step);
+        let payload = match (entry.status, &note.payload) {
+            (Status::Ok | Status::Dropped | Status::Skipped, _) => Payload::Gone,
+            (_, _) if open && !at_rest => Payload::AtSource,
+            (_, _) if same_place && !flight.is_page() => Payload::Unchanged,
+            (_, Some(bytes)) => Payload::Kept(bytes.clone()),
+            (_, None) if open => Payload::AtSource,
+            (_, None) => Payload::Gone,
+        };
+        let mut applied: Vec<Applied> = note.row.as_ref().map_or_else(Vec::new, |row| row.applied.clone());
+        for (part, places) in given.iter().zip(places) {
+            let Some(place) = places[member as usize] else { continue };
+            let name = self.step_name(part.step);
+            if applied.iter().any(|earlier| earlier.step == name) {
+                continue;
+            }
+            let bytes = |column: &Option<Column>| {
+                column.as_ref().and_then(|column| column.get(place)).unwrap_or_default().to_vec()
+            };
+            let target_id = String::from_utf8_lossy(&bytes(&part.target_ids)).into_owned();
+            applied.push(Applied { step: name, target_id, receipt: bytes(&part.receipts) });
+        }
+        RecordRow {
+            id: flight.id(member),
+            parent: note.parent.clone(),
+            status: entry.status,
+            step,
+            generation: note.generation,
+            attempts: note.attempts,
+            spent: note.spent,
+            since: note.since,
+            payload,
+            attributes: note.attributes.clone(),
+            failure: note.failure.clone(),
+            due: note.due,
+            applied,
+            open,
+            run: self.spec.run.clone(),
+        }
+    }
+
+    fn chunk(&self, flight: &Flight, members: &[u32], places: &[Vec<Option<usize>>]) -> Option<Chunk> {
+        if members.is_empty() || self.spec.policy.log == LogLevel::Summary {
+            return None;
+        }
+        let indices: Vec<usize> = members.iter().map(|&member| member as usize).collect();
+        let whole = indices.len() == flight.members.len();
+        let pick = |column: &Column| if whole { column.clone() } else { column.select(&indices) };
+        let mut columns: Vec<ChunkColumn> = Vec::new();
+        for (part, places) in flight.given.iter().zip(places) {
+            let gather = |column: &Column| -> Column {
+                indices.iter().map(|&at| places[at].and_then(|place| column.get(place)).unwrap_or_default()).collect()
+            };
+            let step = self.step_name(part.step);
+            let exact = part.members == *members;
+            let take = |column: &Option<Column>| {
+                column.as_ref().map(|column| if exact { column.clone() } else { gather(column) })
+            };
+            let (target_ids, receipts) = (take(&part.target_ids), take(&part.receipts));
+            match columns.iter_mut().find(|column| column.step == step) {
+                Some(column) => {
+                    column.target_ids = overlay(column.target_ids.take(), target_ids);
+                    column.receipts = overlay(column.receipts.take(), receipts);
+                }
+                None => columns.push(ChunkColumn { step, target_ids, receipts }),
+            }
+        }
+        let payloads = flight.originals.as_ref().map(|originals| {
+            // Children of a split have no payload of their own at the source.
+            indices.iter().map(|&at| originals.get(at).unwrap_or_default()).collect()
+        });
+        Some(Chunk {
+            ids: pick(&flight.ids),
+            statuses: indices.iter().map(|&at| flight.members[at].status).collect(),
+            steps: indices.iter().map(|&at| flight.members[at].step).collect(),
+            columns,
+            payloads,
+        })
+    }
+
+    fn step_counts(&self, flight: &Flight) -> Vec<(StepName, StepCounts)> {
+        let nothing = StepCounts::default();
+        self.spec
+            .steps
+            .iter()
+            .zip(&flight.steps)
+            .filter(|(_, counts)| **counts != nothing)
+            .map(|(spec, counts)| (spec.name.clone(), *counts))
+            .collect()
+    }
+
+    /// Events for the records that are not simply ok.
+    fn record_events(&self, flight: &Flight, held: bool) -> Vec<Event> {
+        let mut members: Vec<u32> = flight.notes.keys().copied().collect();
+        members.sort_unstable();
+        let mut events = Vec::new();
+        for member in members {
+            let Some(note) = flight.notes.get(&member).filter(|note| !note.passed) else { continue };
+            let entry = flight.members[member as usize];
+            let step = self.step_name(usize::from(entry.step));
+            let earlier = note.row.as_ref().map(|row| row.status);
+            let words = note.failure.as_ref().map(|f| format!("{}: {}", f.code, f.message)).unwrap_or_default();
+            let (kind, message) = match entry.status {
+                Status::Failed | Status::Rejected | Status::Indeterminate if !(held && note.due.is_none()) => {
+                    (EventKind::RecordFailed, format!("{} at step {step}: {words}", entry.status))
+                }
+                Status::Pending if note.due.is_some() => {
+                    (EventKind::RecordPending, format!("waits for another attempt at step {step}: {words}"))
+                }
+                Status::Ok if earlier.is_some_and(was_not_well) && !held => {
+                    (EventKind::RecordRecovered, format!("ok after {} attempt(s) at step {step}", note.attempts))
+                }
+                _ => continue,
+            };
+            let mut event = self.event(kind, Some(step), message);
+            event.record = Some(flight.id(member));
+            event.data = serde_json::json!({ "attempts": note.attempts, "failure": note.failure, "due": note.due });
+            events.push(event);
+        }
+        events
+    }
+
+    fn batch_event(&self, flight: &Flight, commit: &BatchCommit) -> Event {
+        let parts: Vec<String> = commit.counts.iter().map(|(status, n)| format!("{n} {status}")).collect();
+        let came = if flight.is_page() { format!("{} read", commit.read) } else { "from the ledger".to_owned() };
+        let message = format!("batch {}: {came}; {}", flight.number, parts.join(", "));
+        let mut event = self.event(EventKind::BatchCommitted, None, message);
+        event.data = serde_json::json!({
+            "batch": flight.number, "read": commit.read, "resumed": commit.resumed,
+            "counts": counts_as_json(&commit.counts), "checkpoint": commit.checkpoint.is_some(),
+        });
+        event
+    }
+
+    /// Notes an attempt that ended without success outside a transformer or destination call.
+    pub(super) fn note_attempt_at(
+        &self,
+        flight: &mut Flight,
+        position: usize,
+        step: StepName,
+        outcome: Outcome,
+        failure: &Failure,
+    ) {
+        let Some(&member) = flight.live.get(position) else { return };
+        let id: RecordId = flight.id(member);
+        let began = flight.began;
+        let note = flight.note(member);
+        note.attempts += 1;
+        note.spent += 1;
+        note.since.get_or_insert(began);
+        let (attempt, generation) = (note.attempts, note.generation);
+        flight.attempts.push(AttemptRow {
+            id,
+            step,
+            attempt,
+            generation,
+            began,
+            ended: self.now,
+            outcome,
+            failure: Some(failure.clone()),
+            target_id: None,
+            receipt: None,
+            exchanges: Vec::new(),
+        });
+    }
+}
+
+fn was_not_well(status: Status) -> bool {
+    matches!(
+        status,
+        Status::Failed | Status::Rejected | Status::Indeterminate | Status::Pending | Status::RollbackFailed
+    )
+}
+
+/// The second column's values where it has any, else the first's.
+fn overlay(first: Option<Column>, second: Option<Column>) -> Option<Column> {
+    match (first, second) {
+        (Some(first), Some(second)) => {
+            Some(first.iter().zip(second.iter()).map(|(a, b)| if b.is_empty() { a } else { b }).collect())
+        }
+        (first, second) => first.or(second),
+    }
+}

@@ -1,0 +1,247 @@
+//! A flight at a transformer.
+
+use super::flight::{Flight, Phase, halves, portions};
+use super::{Action, Machine, host_failure, retry};
+use crate::plan::Role;
+use crate::ports::{CallError, CallResult, RefusalKind, Transformed};
+use crossdock_model::{Batch, Column, EventKind, Failure, Fault, Outcome, RecordId, Status};
+
+impl Machine {
+    pub(super) fn enter_transformer(&mut self, flight: &mut Flight) {
+        self.attach_given(flight);
+        let name = self.spec.steps[flight.step].name.clone();
+        for &member in &flight.live.clone() {
+            flight.set(member, Status::Processing, flight.step);
+            flight.arrive(member, &name);
+        }
+        let all: Vec<usize> = (0..flight.live.len()).collect();
+        flight.portions = portions(&all, self.spec.steps[flight.step].max_batch);
+        flight.made.clear();
+        self.next_transform(flight);
+    }
+
+    pub(super) fn attach_given(&self, flight: &mut Flight) {
+        if !flight.given.is_empty() {
+            let names: Vec<_> = self.spec.steps.iter().map(|step| step.name.clone()).collect();
+            flight.attach_given(&names);
+        }
+    }
+
+    fn next_transform(&mut self, flight: &mut Flight) {
+        let Some(portion) = flight.portions.pop_front() else {
+            return self.leave_transformer(flight);
+        };
+        flight.phase = Phase::Transforming;
+        flight.began = self.now;
+        self.actions.push(Action::Transform(flight.number, flight.step, flight.pick(&portion)));
+        flight.current = portion;
+    }
+
+    pub(super) fn on_transformed(&mut self, flight: &mut Flight, result: CallResult<Transformed>) {
+        let portion = std::mem::take(&mut flight.current);
+        let name = self.spec.steps[flight.step].name.clone();
+        match result {
+            Ok((answer, trace)) => {
+                flight.state.extend(trace.state.into_iter().map(|write| (name.clone(), write)));
+                self.take_transformed(flight, &portion, answer);
+            }
+            Err(CallError::Fault(fault)) => self.on_transform_fault(flight, portion, &fault),
+            Err(CallError::Refused { kind, failure }) => self.on_transform_refused(flight, &portion, kind, failure),
+            Err(CallError::Host(error)) => {
+                self.stop_because(host_failure(&error));
+            }
+        }
+        if self.is_stopping() {
+            self.give_up(flight);
+        } else {
+            self.next_transform(flight);
+        }
+    }
+
+    /// Invariant 7: the batch is halved until the poison record stands alone. It is failed, the others pass.
+    fn on_transform_fault(&mut self, flight: &mut Flight, portion: Vec<usize>, fault: &Fault) {
+        let step = &self.spec.steps[flight.step];
+        let (name, pure) = (step.name.clone(), matches!(step.role, Role::Transformer { pure: true }));
+        self.note_fault(&name, &fault.message);
+        if self.is_stopping() {
+            return;
+        }
+        if pure && portion.len() > 1 {
+            let (first, second) = halves(&portion);
+            flight.portions.push_front(second);
+            flight.portions.push_front(first);
+            return;
+        }
+        flight.steps[flight.step].records_in += portion.len() as u64;
+        for position in portion {
+            self.fail_at_transformer(flight, position, Status::Failed, fault.failure(), Outcome::Unknown);
+        }
+    }
+
+    fn on_transform_refused(&mut self, flight: &mut Flight, portion: &[usize], kind: RefusalKind, failure: Failure) {
+        let name = self.spec.steps[flight.step].name.clone();
+        let event = self.event(EventKind::CallFailed, Some(name), failure.message.clone());
+        self.events.push(event);
+        match kind {
+            RefusalKind::Unavailable => {
+                flight.steps[flight.step].records_in += portion.len() as u64;
+                for &position in portion {
+                    self.retry_at_transformer(flight, position, failure.clone());
+                }
+            }
+            _ => self.stop_because(failure),
+        }
+    }
+
+    fn take_transformed(&mut self, flight: &mut Flight, portion: &[usize], answer: Transformed) {
+        flight.steps[flight.step].records_in += portion.len() as u64;
+        let all_ok = answer.outputs.is_none() && answer.outcomes.iter().all(|outcome| *outcome == Outcome::Ok);
+        let records = flight.pick(portion);
+        if all_ok {
+            flight.steps[flight.step].ok += portion.len() as u64;
+            let batch = Batch {
+                ids: records.ids.clone(),
+                payloads: answer.payloads,
+                attributes: answer.attributes.unwrap_or_else(|| records.attributes.clone()),
+            };
+            let members = portion.iter().map(|&position| flight.live[position]).collect();
+            flight.made.push((members, batch));
+            return;
+        }
+        let mut failures = answer.failures.into_iter().peekable();
+        let mut members = Vec::with_capacity(answer.payloads.len());
+        let mut ids = Column::with_capacity(answer.payloads.len(), records.ids.data().len());
+        let mut kept = Vec::new();
+        for (index, &outcome) in answer.outcomes.iter().enumerate() {
+            let position = portion[index];
+            let member = flight.live[position];
+            let outputs = answer.outputs.as_ref().map_or(1, |outputs| outputs.get(index).copied().unwrap_or(0));
+            let failure = failures
+                .next_if(|(at, _)| *at as usize == index)
+                .map_or_else(|| Failure::new("unexplained", "the plugin gave no reason"), |(_, failure)| failure);
+            match outcome {
+                Outcome::Dropped => {
+                    flight.set(member, Status::Dropped, flight.step);
+                    flight.steps[flight.step].dropped += 1;
+                }
+                Outcome::Rejected => {
+                    self.fail_at_transformer(flight, position, Status::Rejected, failure, Outcome::Rejected);
+                }
+                Outcome::Retryable => self.retry_at_transformer(flight, position, failure),
+                _ if outputs == 1 => {
+                    flight.steps[flight.step].ok += 1;
+                    kept.push(index);
+                    members.push(member);
+                    let _ = ids.try_push(records.ids.get(index).unwrap_or_default());
+                }
+                _ => {
+                    flight.steps[flight.step].ok += 1;
+                    for child in split(flight, member, outputs) {
+                        kept.push(index);
+                        let _ = ids.try_push(child.1.0.as_bytes());
+                        members.push(child.0);
+                    }
+                }
+            }
+        }
+        let attributes = answer.attributes.unwrap_or_else(|| records.select(&kept).attributes);
+        flight.made.push((members, Batch { ids, payloads: answer.payloads, attributes }));
+    }
+
+    fn fail_at_transformer(
+        &mut self,
+        flight: &mut Flight,
+        position: usize,
+        status: Status,
+        failure: Failure,
+        outcome: Outcome,
+    ) {
+        let counts = &mut flight.steps[flight.step];
+        match status {
+            Status::Rejected => counts.rejected += 1,
+            _ => counts.failed += 1,
+        }
+        self.note_transform_attempt(flight, position, outcome, &failure);
+        flight.end_member(position, status, Some(failure));
+    }
+
+    fn retry_at_transformer(&mut self, flight: &mut Flight, position: usize, failure: Failure) {
+        self.note_transform_attempt(flight, position, Outcome::Retryable, &failure);
+        let member = flight.live[position];
+        let began = flight.began;
+        let note = flight.note(member);
+        let (spent, since) = (note.spent, note.since.unwrap_or(began));
+        let policy = self.spec.steps[flight.step].retry;
+        let due = retry::next_attempt(&policy, &mut self.jitter, spent, since, self.now, &failure);
+        let status = if due.is_some() { Status::Pending } else { Status::Failed };
+        let counts = &mut flight.steps[flight.step];
+        if due.is_some() {
+            counts.retry += 1
+        } else {
+            counts.failed += 1
+        }
+        flight.end_member(position, status, Some(failure));
+        flight.note(member).due = due;
+    }
+
+    fn note_transform_attempt(&self, flight: &mut Flight, position: usize, outcome: Outcome, failure: &Failure) {
+        let step = self.spec.steps[flight.step].name.clone();
+        self.note_attempt_at(flight, position, step, outcome, failure);
+    }
+
+    fn leave_transformer(&mut self, flight: &mut Flight) {
+        let mut made = std::mem::take(&mut flight.made).into_iter();
+        let (mut live, mut batch) = made.next().unwrap_or_default();
+        for (more, records) in made {
+            if batch.try_extend(&records).is_err() {
+                self.stop_because(Failure::new(
+                    "batch-too-large",
+                    format!("step {} made more than 4 GiB of a batch", self.spec.steps[flight.step].name),
+                ));
+                return self.give_up(flight);
+            }
+            live.extend(more);
+        }
+        flight.live = live;
+        flight.batch = std::sync::Arc::new(batch);
+        flight.move_on(self.spec.steps.len());
+        self.meet_known_children(flight);
+    }
+
+    /// Children of a split may be known from an earlier run, as records of a page may be.
+    fn meet_known_children(&mut self, flight: &mut Flight) {
+        if self.open.is_empty() || flight.members.len() == flight.came || !flight.is_page() {
+            return;
+        }
+        let children: Vec<u32> = flight.live.iter().copied().filter(|&m| m as usize >= flight.came).collect();
+        for member in children {
+            self.meet_known(flight, member);
+        }
+        let keep: Vec<usize> = (0..flight.live.len())
+            .filter(|&position| !flight.notes.get(&flight.live[position]).is_some_and(|note| note.passed))
+            .collect();
+        if keep.len() != flight.live.len() {
+            flight.batch = std::sync::Arc::new(flight.batch.select(&keep));
+            flight.live = keep.iter().map(|&position| flight.live[position]).collect();
+        }
+    }
+}
+
+/// The parent is settled, its parts go on: `id/1`, `id/2` and so on.
+fn split(flight: &mut Flight, parent: u32, outputs: u32) -> Vec<(u32, RecordId)> {
+    let parent_id = flight.id(parent);
+    flight.set(parent, Status::Ok, flight.step);
+    let mut children = Vec::with_capacity(outputs as usize);
+    for part in 1..=outputs {
+        let id = RecordId(format!("{parent_id}/{part}"));
+        let Ok(member) = u32::try_from(flight.members.len()) else { break };
+        if flight.ids.try_push(id.0.as_bytes()).is_err() {
+            break;
+        }
+        flight.members.push(super::flight::Member { status: Status::Processing, step: 0 });
+        flight.note(member).parent = Some(parent_id.clone());
+        children.push((member, id));
+    }
+    flight.steps[flight.step].children += u64::from(outputs);
+    children
+}

@@ -1,0 +1,540 @@
+//! A flight at a destination: probe what is in doubt, make the intent durable, write, take the answers.
+
+use super::flight::{Flight, Given, Phase, halves, portions};
+use super::{Action, Machine, host_failure, retry};
+use crate::plan::{Entry, OnError, Role};
+use crate::ports::{
+    AttemptRow, CallError, CallResult, Exchange, Idempotency, Intent, Probed, RefusalKind, WriteOptions, Written,
+};
+use crossdock_model::{Column, EventKind, Failure, Fault, Outcome, Status, idempotency_key};
+use std::collections::HashMap;
+
+/// What a destination said of one record.
+struct Said {
+    outcome: Outcome,
+    failure: Option<Failure>,
+    target_id: Option<String>,
+    receipt: Option<Vec<u8>>,
+    exchanges: Vec<Exchange>,
+}
+
+impl Said {
+    fn plain(outcome: Outcome, failure: Option<Failure>) -> Self {
+        Self { outcome, failure, target_id: None, receipt: None, exchanges: Vec::new() }
+    }
+}
+
+impl Machine {
+    pub(super) fn enter_destination(&mut self, flight: &mut Flight) {
+        self.attach_given(flight);
+        let step = &self.spec.steps[flight.step];
+        let Role::Destination { idempotency, probes } = step.role else { return };
+        let name = step.name.clone();
+        let probing_run = matches!(self.spec.entry, Entry::Probe(_));
+        let (mut to_write, mut to_probe) = (Vec::with_capacity(flight.live.len()), Vec::new());
+        let mut known = Given { step: flight.step, members: vec![], target_ids: None, receipts: None };
+        let (mut target_ids, mut receipts) = (Column::new(), Column::new());
+        for position in 0..flight.live.len() {
+            let member = flight.live[position];
+            flight.set(member, Status::Processing, flight.step);
+            flight.arrive(member, &name);
+            let Some(row) = flight.notes.get(&member).and_then(|note| note.row.as_ref()) else {
+                to_write.push(position);
+                continue;
+            };
+            if let Some(applied) = row.applied.iter().find(|applied| applied.step == name) {
+                // Steps that are ok are never done again.
+                known.members.push(member);
+                let _ = target_ids.try_push(applied.target_id.as_bytes());
+                let _ = receipts.try_push(&applied.receipt);
+            } else if row.status == Status::Indeterminate && row.step == name {
+                match idempotency {
+                    Idempotency::NativeKey | Idempotency::Upsert if !probing_run => to_write.push(position),
+                    _ if probes => to_probe.push(position),
+                    _ => self.leave_in_doubt(flight, position),
+                }
+            } else {
+                to_write.push(position);
+            }
+        }
+        if !known.members.is_empty() {
+            known.target_ids = Some(target_ids);
+            known.receipts = Some(receipts);
+            flight.given_now.push(known);
+        }
+        flight.portions = portions(&to_write, self.spec.steps[flight.step].max_batch);
+        if to_probe.is_empty() {
+            self.intend(flight);
+        } else {
+            flight.phase = Phase::Probing;
+            flight.began = self.now;
+            let keys = self.keys(flight, &to_probe);
+            self.actions.push(Action::Probe(flight.number, flight.step, flight.pick(&to_probe), keys));
+            flight.current = to_probe;
+        }
+    }
+
+    /// It was indeterminate and nothing here can settle it: a person has to.
+    fn leave_in_doubt(&self, flight: &mut Flight, position: usize) {
+        let member = flight.live[position];
+        let failure = flight.notes.get(&member).and_then(|note| note.row.as_ref()).and_then(|row| row.failure.clone());
+        flight.end_member(position, Status::Indeterminate, failure);
+    }
+
+    fn keys(&self, flight: &Flight, positions: &[usize]) -> Column {
+        let step = &self.spec.steps[flight.step].name;
+        let mut keys = Column::with_capacity(positions.len(), positions.len() * 32);
+        for &position in positions {
+            let generation = flight.generation(flight.live[position]);
+            let id = flight.batch.ids.get(position).unwrap_or_default();
+            let _ = keys.try_push(&idempotency_key(&self.spec.route, step, generation, id));
+        }
+        keys
+    }
+
+    pub(super) fn on_probed(&mut self, flight: &mut Flight, result: CallResult<Probed>) {
+        let positions = std::mem::take(&mut flight.current);
+        let answer = match result {
+            Ok((answer, _)) => answer,
+            Err(error) => {
+                let failure = match error {
+                    CallError::Refused { failure, .. } => failure,
+                    CallError::Fault(fault) => {
+                        let name = self.spec.steps[flight.step].name.clone();
+                        self.note_fault(&name, &fault.message);
+                        fault.failure()
+                    }
+                    CallError::Host(error) => host_failure(&error),
+                };
+                for position in positions {
+                    flight.end_member(position, Status::Indeterminate, Some(failure.clone()));
+                }
+                return self.intend(flight);
+            }
+        };
+        let mut failures: HashMap<u32, Failure> = answer.failures.into_iter().collect();
+        let mut known = Given { step: flight.step, members: vec![], target_ids: None, receipts: None };
+        let (mut target_ids, mut receipts) = (Column::new(), Column::new());
+        let mut not_applied = Vec::new();
+        for (index, &position) in positions.iter().enumerate() {
+            match answer.outcomes.get(index) {
+                Some(Outcome::Ok) => {
+                    known.members.push(flight.live[position]);
+                    let value = |column: &Option<Column>| {
+                        column.as_ref().and_then(|c| c.get(index)).unwrap_or_default().to_vec()
+                    };
+                    let _ = target_ids.try_push(&value(&answer.target_ids));
+                    let _ = receipts.try_push(&value(&answer.receipts));
+                    flight.steps[flight.step].records_in += 1;
+                    flight.steps[flight.step].ok += 1;
+                }
+                Some(Outcome::Dropped) => not_applied.push(position),
+                _ => {
+                    let failure = u32::try_from(index).ok().and_then(|index| failures.remove(&index));
+                    flight.end_member(position, Status::Indeterminate, failure);
+                }
+            }
+        }
+        if !known.members.is_empty() {
+            known.target_ids = Some(target_ids);
+            known.receipts = Some(receipts);
+            flight.given_now.push(known);
+        }
+        if matches!(self.spec.entry, Entry::Probe(_)) {
+            for position in not_applied {
+                let failure = Failure::new("probe-not-applied", "the destination says that it was never applied");
+                flight.end_member(position, Status::Failed, Some(failure));
+            }
+        } else {
+            let first: Vec<usize> = not_applied.into_iter().chain(flight.portions.drain(..).flatten()).collect();
+            let mut in_order = first;
+            in_order.sort_unstable();
+            flight.portions = portions(&in_order, self.spec.steps[flight.step].max_batch);
+        }
+        self.intend(flight);
+    }
+
+    /// Invariant 5: the intent is durable before the effect is attempted.
+    fn intend(&mut self, flight: &mut Flight) {
+        let positions: Vec<usize> = flight.portions.iter().flatten().copied().collect();
+        if positions.is_empty() {
+            return self.leave_destination(flight);
+        }
+        if self.is_stopping() {
+            return self.give_up(flight);
+        }
+        let members = || positions.iter().map(|&position| flight.live[position]);
+        let intent = Intent {
+            route: self.spec.route.clone(),
+            run: self.spec.run.clone(),
+            batch: flight.number,
+            step: self.spec.steps[flight.step].name.clone(),
+            at: self.now,
+            attempts: members().map(|member| flight.attempts(member) + 1).collect(),
+            generations: members().map(|member| flight.generation(member)).collect(),
+            ids: if positions.len() == flight.live.len() {
+                flight.batch.ids.clone()
+            } else {
+                flight.batch.ids.select(&positions)
+            },
+            open: flight.is_page(),
+        };
+        flight.phase = Phase::Intending;
+        flight.touched = true;
+        self.actions.push(Action::Intend(flight.number, intent));
+    }
+
+    pub(super) fn on_intended(&mut self, flight: &mut Flight) {
+        self.next_write(flight);
+    }
+
+    fn next_write(&mut self, flight: &mut Flight) {
+        if self.is_stopping() {
+            return self.give_up(flight);
+        }
+        let Some(portion) = flight.portions.pop_front() else {
+            return self.leave_destination(flight);
+        };
+        flight.phase = Phase::Writing;
+        flight.began = self.now;
+        let options = WriteOptions { stop_at_first_failure: self.is_strict(flight) };
+        let keys = self.keys(flight, &portion);
+        self.actions.push(Action::Write(flight.number, flight.step, flight.pick(&portion), keys, options));
+        flight.current = portion;
+    }
+
+    /// Whether nothing may be written behind a record that fails. Records that are put through again were
+    /// chosen one by one and do not hold each other up.
+    fn is_strict(&self, flight: &Flight) -> bool {
+        self.spec.policy.on_error == OnError::Stop && flight.is_page()
+    }
+
+    pub(super) fn on_written(&mut self, flight: &mut Flight, result: CallResult<Written>) {
+        let portion = std::mem::take(&mut flight.current);
+        let name = self.spec.steps[flight.step].name.clone();
+        match result {
+            Ok((answer, trace)) => {
+                flight.state.extend(trace.state.into_iter().map(|write| (name.clone(), write)));
+                self.take_written(flight, &portion, answer, &trace.exchanges);
+            }
+            Err(CallError::Fault(fault)) => self.on_write_fault(flight, portion, &fault),
+            Err(CallError::Refused { kind, failure }) => self.on_write_refused(flight, portion, kind, failure),
+            Err(CallError::Host(error)) => {
+                let failure = host_failure(&error);
+                flight.steps[flight.step].records_in += portion.len() as u64;
+                for &position in &portion {
+                    self.take_outcome(flight, position, Said::plain(Outcome::Unknown, Some(failure.clone())));
+                }
+                self.stop_because(failure);
+            }
+        }
+        self.after_write(flight);
+    }
+
+    fn after_write(&mut self, flight: &mut Flight) {
+        if !flight.unauthorized.is_empty() {
+            // Is it the credentials, or only this record? The connector itself is asked.
+            flight.phase = Phase::Checking;
+            self.actions.push(Action::Check(flight.number, flight.step));
+        } else if self.is_stopping() {
+            self.give_up(flight);
+        } else if matches!(flight.phase, Phase::Held(_)) {
+            self.write_down_held(flight);
+        } else {
+            self.next_write(flight);
+        }
+    }
+
+    /// The same records may only be written again if the destination recognises them.
+    fn on_write_fault(&mut self, flight: &mut Flight, portion: Vec<usize>, fault: &Fault) {
+        let step = &self.spec.steps[flight.step];
+        let name = step.name.clone();
+        let recognises =
+            matches!(step.role, Role::Destination { idempotency: Idempotency::NativeKey | Idempotency::Upsert, .. });
+        self.note_fault(&name, &fault.message);
+        if recognises && portion.len() > 1 && !self.is_stopping() {
+            let (first, second) = halves(&portion);
+            flight.portions.push_front(second);
+            flight.portions.push_front(first);
+            return;
+        }
+        flight.steps[flight.step].records_in += portion.len() as u64;
+        for position in portion {
+            self.take_outcome(flight, position, Said::plain(Outcome::Unknown, Some(fault.failure())));
+        }
+    }
+
+    /// A refused write is a promise that nothing took effect.
+    fn on_write_refused(&mut self, flight: &mut Flight, portion: Vec<usize>, kind: RefusalKind, failure: Failure) {
+        let name = self.spec.steps[flight.step].name.clone();
+        let event = self.event(EventKind::CallFailed, Some(name), failure.message.clone());
+        self.events.push(event);
+        match kind {
+            RefusalKind::Unavailable | RefusalKind::Internal => {
+                flight.steps[flight.step].records_in += portion.len() as u64;
+                let strict = self.is_strict(flight);
+                for (index, &position) in portion.iter().enumerate() {
+                    if strict && index > 0 {
+                        self.take_outcome(flight, position, Said::plain(Outcome::Untouched, None));
+                    } else {
+                        self.take_outcome(flight, position, Said::plain(Outcome::Retryable, Some(failure.clone())));
+                    }
+                }
+                self.hold_if_strict(flight);
+            }
+            _ => {
+                flight.portions.push_front(portion);
+                self.stop_because(failure);
+            }
+        }
+    }
+
+    fn take_written(&mut self, flight: &mut Flight, portion: &[usize], answer: Written, exchanges: &[Exchange]) {
+        flight.steps[flight.step].records_in += portion.len() as u64;
+        let all_well = answer.outcomes.iter().all(|outcome| outcome.is_success()) && flight.notes.is_empty();
+        if all_well {
+            flight.steps[flight.step].ok += portion.len() as u64;
+            flight.given_now.push(Given {
+                step: flight.step,
+                members: portion.iter().map(|&position| flight.live[position]).collect(),
+                target_ids: answer.target_ids,
+                receipts: answer.receipts,
+            });
+            return;
+        }
+        let mut failures = answer.failures.into_iter().peekable();
+        let mut applied = Vec::new();
+        let mut untouched = Vec::new();
+        for (index, &outcome) in answer.outcomes.iter().enumerate() {
+            let position = portion[index];
+            let failure = failures.next_if(|(at, _)| *at as usize == index).map(|(_, failure)| failure);
+            if outcome.is_success() {
+                applied.push(index);
+            }
+            if outcome == Outcome::Untouched {
+                untouched.push(position);
+            }
+            let at = u32::try_from(index).ok();
+            let mine = exchanges.iter().filter(|exchange| exchange.record.is_some() && exchange.record == at);
+            let text = |column: &Option<Column>| column.as_ref().map(|column| column.text(index).into_owned());
+            let bytes =
+                |column: &Option<Column>| column.as_ref().and_then(|column| column.get(index)).map(<[u8]>::to_vec);
+            let said = Said {
+                outcome,
+                failure,
+                target_id: text(&answer.target_ids).filter(|text| !text.is_empty()),
+                receipt: bytes(&answer.receipts).filter(|bytes| !bytes.is_empty()),
+                exchanges: mine.cloned().collect(),
+            };
+            self.take_outcome(flight, position, said);
+        }
+        if !applied.is_empty() {
+            flight.given_now.push(Given {
+                step: flight.step,
+                members: applied.iter().map(|&index| flight.live[portion[index]]).collect(),
+                target_ids: answer.target_ids.map(|column| column.select(&applied)),
+                receipts: answer.receipts.map(|column| column.select(&applied)),
+            });
+        }
+        self.hold_if_strict(flight);
+        if !untouched.is_empty() && !self.is_stopping() && !matches!(flight.phase, Phase::Held(_)) {
+            self.write_untouched_again(flight, untouched, portion.len());
+        }
+    }
+
+    /// Untouched without a failure before it: the plugin ran short of time. It goes on where it was, unless
+    /// it did nothing at all.
+    fn write_untouched_again(&mut self, flight: &mut Flight, untouched: Vec<usize>, of: usize) {
+        if untouched.len() == of {
+            let failure = Failure::new("nothing-written", "the destination left every record of the batch untouched");
+            let counts = &mut flight.steps[flight.step];
+            counts.untouched -= untouched.len() as u64;
+            let strict = self.is_strict(flight);
+            for (index, position) in untouched.into_iter().enumerate() {
+                let first = index == 0 || !strict;
+                let (outcome, failure) =
+                    if first { (Outcome::Retryable, Some(failure.clone())) } else { (Outcome::Untouched, None) };
+                self.take_outcome(flight, position, Said::plain(outcome, failure));
+            }
+            self.hold_if_strict(flight);
+        } else {
+            flight.portions.push_front(untouched);
+        }
+    }
+
+    /// Takes what a destination said of one record.
+    fn take_outcome(&mut self, flight: &mut Flight, position: usize, said: Said) {
+        let member = flight.live[position];
+        let step = self.spec.steps[flight.step].clone();
+        let Said { outcome, failure, target_id, receipt, exchanges } = said;
+        let counts = &mut flight.steps[flight.step];
+        match outcome {
+            Outcome::Ok | Outcome::Unchanged => counts.ok += 1,
+            Outcome::Untouched => counts.untouched += 1,
+            _ => {}
+        }
+        if outcome == Outcome::Untouched {
+            flight.set(member, Status::Processing, flight.step);
+            return;
+        }
+        let (id, began) = (flight.id(member), flight.began);
+        let note = flight.notes.entry(member).or_default();
+        note.attempts += 1;
+        note.spent += 1;
+        let since = *note.since.get_or_insert(began);
+        let row = AttemptRow {
+            id,
+            step: step.name.clone(),
+            attempt: note.attempts,
+            generation: note.generation,
+            began,
+            ended: self.now,
+            outcome,
+            failure: failure.clone(),
+            target_id,
+            receipt,
+            exchanges,
+        };
+        let spent = note.spent;
+        if outcome.is_success() {
+            note.failure = None;
+            note.due = None;
+            if note.row.is_some() || note.attempts > 1 {
+                flight.attempts.push(row);
+            } else if note.parent.is_none() {
+                // An ordinary record of a batch in which others are not: it needs no note after all.
+                flight.notes.remove(&member);
+            }
+            return;
+        }
+        flight.attempts.push(row);
+        let failure = failure.unwrap_or_else(|| Failure::new("unexplained", "the plugin gave no reason"));
+        match outcome {
+            Outcome::Retryable => {
+                let due = retry::next_attempt(&step.retry, &mut self.jitter, spent, since, self.now, &failure);
+                let status = if due.is_some() { Status::Pending } else { Status::Failed };
+                let counts = &mut flight.steps[flight.step];
+                if due.is_some() {
+                    counts.retry += 1
+                } else {
+                    counts.failed += 1
+                }
+                flight.end_member(position, status, Some(failure));
+                flight.note(member).due = due;
+            }
+            Outcome::Unknown => {
+                let may_ask = matches!(
+                    step.role,
+                    Role::Destination { idempotency: Idempotency::NativeKey | Idempotency::Upsert, .. }
+                        | Role::Destination { probes: true, .. }
+                );
+                let due = may_ask
+                    .then(|| retry::next_attempt(&step.retry, &mut self.jitter, spent, since, self.now, &failure))
+                    .flatten();
+                flight.steps[flight.step].unknown += 1;
+                flight.end_member(position, Status::Indeterminate, Some(failure));
+                flight.note(member).due = due;
+            }
+            Outcome::Unauthorized => flight.unauthorized.push((position, failure)),
+            _ => {
+                flight.steps[flight.step].failed += 1;
+                flight.end_member(position, Status::Failed, Some(failure));
+            }
+        }
+    }
+
+    /// Credentials were refused for some records: if the connector's own check fails too, it is not the
+    /// records' fault and nothing is held against them.
+    pub(super) fn on_checked(&mut self, flight: &mut Flight, result: CallResult<()>) {
+        let refused = std::mem::take(&mut flight.unauthorized);
+        match result {
+            Ok(_) => {
+                for (position, failure) in refused {
+                    flight.steps[flight.step].failed += 1;
+                    flight.end_member(position, Status::Failed, Some(failure));
+                }
+                self.hold_if_strict(flight);
+            }
+            Err(error) => {
+                for (position, _) in &refused {
+                    let member = flight.live[*position];
+                    flight.steps[flight.step].untouched += 1;
+                    flight.set(member, Status::Processing, flight.step);
+                }
+                let name = self.spec.steps[flight.step].name.clone();
+                let first = refused.into_iter().next().map(|(_, failure)| failure);
+                self.stop_because(Failure {
+                    code: "connector-unauthorized".into(),
+                    message: format!("the system behind step {name} refuses the credentials: {error}"),
+                    ..first.unwrap_or_default()
+                });
+            }
+        }
+        self.after_write(flight);
+    }
+
+    /// In strict order the first record that is not applied decides: given up, the run stops; to be tried
+    /// again, everything behind it waits.
+    fn hold_if_strict(&mut self, flight: &mut Flight) {
+        if !self.is_strict(flight) || !flight.unauthorized.is_empty() {
+            return;
+        }
+        let name = self.spec.steps[flight.step].name.clone();
+        let mut until = None;
+        for position in 0..flight.live.len() {
+            let member = flight.live[position];
+            match flight.status(member) {
+                Status::Failed => {
+                    let reason = flight.notes.get(&member).and_then(|note| note.failure.clone()).unwrap_or_default();
+                    return self.stop_because(Failure {
+                        code: "stopped-at-record".into(),
+                        message: format!(
+                            "record {} failed at step {name} ({}: {}) and the route stops on errors",
+                            flight.id(member),
+                            reason.code,
+                            reason.message
+                        ),
+                        ..reason
+                    });
+                }
+                Status::Pending | Status::Indeterminate => {
+                    let Some(due) = flight.notes.get(&member).and_then(|note| note.due) else {
+                        return self.stop_because(Failure::new(
+                            "stopped-at-record",
+                            format!(
+                                "it is unknown whether step {name} applied record {}, and the route stops on errors",
+                                flight.id(member)
+                            ),
+                        ));
+                    };
+                    until = until.max(Some(due));
+                }
+                _ => {}
+            }
+        }
+        if let Some(until) = until {
+            flight.phase = Phase::Held(until);
+        }
+    }
+
+    /// The waiting is over. What was applied before stands in the rows that were written when it began, so the
+    /// step is entered as if the batch had just come.
+    pub(super) fn write_again(&mut self, flight: &mut Flight) {
+        flight.given_now.clear();
+        for note in flight.notes.values_mut().filter(|note| note.due.is_some()) {
+            note.due = None;
+            note.failure = None;
+        }
+        self.enter_destination(flight);
+    }
+
+    fn leave_destination(&mut self, flight: &mut Flight) {
+        let given_now = std::mem::take(&mut flight.given_now);
+        let last = flight.step + 1 == self.spec.steps.len();
+        if !last {
+            self.write_down_progress(flight, &given_now);
+        }
+        flight.given.extend(given_now);
+        flight.keep_live_and_move_on(self.spec.steps.len());
+    }
+}

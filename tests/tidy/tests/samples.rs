@@ -117,6 +117,17 @@ fn what_a_room_never_names() {
     check(&[("host/sandbox/src/lib.rs", "use std::fs;\n")], &[]);
     check(&[("host/engine/src/lib.rs", "#[cfg(test)]\nmod tests { use std::fs; }\n")], &[]);
     check(&[("host/engine/src/lib.rs", "use std::fsx;\n")], &[]);
+    // A test module in files of its own, beside the root and deeper down; one that only sounds like it.
+    let root = ("host/engine/src/lib.rs", "#[cfg(test)]\nmod seeded;\nmod run;\n");
+    let run = ("host/engine/src/run.rs", "#[cfg(test)]\nmod cases;\n");
+    let code = "use std::fs;\n";
+    let tests = [
+        ("host/engine/src/seeded.rs", code),
+        ("host/engine/src/seeded/a.rs", code),
+        ("host/engine/src/run/cases.rs", code),
+    ];
+    check(&[root, run, tests[0], tests[1], tests[2]], &[]);
+    check(&[root, run, ("host/engine/src/seeded_runs.rs", code)], &[("host/engine/src/seeded_runs.rs:1", "std::fs")]);
 }
 
 /// The root of a crate of three modules, with re-exports.

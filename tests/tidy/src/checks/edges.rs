@@ -93,8 +93,11 @@ pub fn upward_edges(tree: &Tree) -> Vec<Finding> {
 }
 
 fn never_names(tree: &Tree) -> Vec<Finding> {
+    let test_modules = test_modules(tree);
     each_source(tree, "host/", |path, source, findings| {
-        if path.contains("/tests/") || path.contains("/benches/") || path.ends_with("/tests.rs") {
+        let of_test_module =
+            |module: &String| path.strip_prefix(module).is_some_and(|rest| rest.starts_with(['.', '/']));
+        if path.contains("/tests/") || path.contains("/benches/") || test_modules.iter().any(of_test_module) {
             return;
         }
         for named in &source.named {
@@ -106,6 +109,17 @@ fn never_names(tree: &Tree) -> Vec<Finding> {
             }
         }
     })
+}
+
+/// The files and folders, without `.rs`, of modules that are declared with `#[cfg(test)]`.
+fn test_modules(tree: &Tree) -> Vec<String> {
+    let mut modules = Vec::new();
+    each_source(tree, "host/", |path, source, _| {
+        let parent = ["lib.rs", "main.rs", "mod.rs"].iter().find_map(|root| path.strip_suffix(root));
+        let parent = parent.map_or_else(|| format!("{}/", path.trim_end_matches(".rs")), str::to_owned);
+        modules.extend(source.test_modules.iter().map(|name| format!("{parent}{name}")));
+    });
+    modules
 }
 
 /// All dependencies as (kind, key as written, name of the package).

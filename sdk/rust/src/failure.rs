@@ -92,6 +92,12 @@ impl Failure {
         self.0.retry_after_ms
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn from_wit(failure: wit::Failure) -> Self {
+        let wit::Failure { code, message, detail, pointer, retry_after_ms } = failure;
+        Self(Box::new(Parts { code, message, detail, pointer, retry_after_ms }))
+    }
+
     pub(crate) fn into_wit(self) -> wit::Failure {
         let Parts { code, message, detail, pointer, retry_after_ms } = *self.0;
         wit::Failure { code, message, detail, pointer, retry_after_ms }

@@ -88,13 +88,20 @@ impl From<String> for Value {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Request {
-    pub(crate) method: String,
-    pub(crate) url: String,
-    pub(crate) query: Vec<(String, Value)>,
-    pub(crate) headers: Vec<(String, Value)>,
-    pub(crate) body: Vec<u8>,
-    pub(crate) timeout_ms: Option<u32>,
-    pub(crate) handle: Option<u32>,
+    /// The HTTP method.
+    pub method: String,
+    /// The absolute URL.
+    pub url: String,
+    /// Fields added to the query of the URL.
+    pub query: Vec<(String, Value)>,
+    /// The headers.
+    pub headers: Vec<(String, Value)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// From sending to the last byte of the answer, in milliseconds.
+    pub timeout_ms: Option<u32>,
+    /// The handle of the record that it is made for.
+    pub handle: Option<u32>,
 }
 
 impl Request {
@@ -180,6 +187,20 @@ pub struct Response {
 }
 
 impl Response {
+    /// An answer with a status and a body, for tests.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into() }
+    }
+
+    /// The same with a header, for tests.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        self
+    }
+
     /// The first header of this name, which is given in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

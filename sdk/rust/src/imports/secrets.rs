@@ -59,6 +59,11 @@ pub fn open(name: &str) -> Result<Secret, SecretError> {
 }
 
 impl Secret {
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn handle(self) -> u32 {
+        self.handle
+    }
+
     /// The value itself. Needs the grant `reveal`; most plugins should not ask for it.
     ///
     /// # Errors

@@ -1,1 +1,15 @@
-//! What examples and tests share: builds the plugins, starts the programs.
+//! What examples and tests share: builds the plugins, starts the programs, speaks HTTP to them.
+//!
+//! **Does**: builds plugins for wasm32-wasip2 and our programs with Cargo, runs programs, sends requests over loopback.
+//! **May touch**: the workspace's target folder, processes it started itself, the loopback interface, rustup.
+//! **Never**: the sources, the ledger, the host's crates; it knows only what a user of the command line knows.
+
+mod build;
+mod http;
+mod process;
+mod wasm;
+
+pub use build::{binary, workspace_root};
+pub use http::{http, http_with};
+pub use process::Child;
+pub use wasm::{Plugins, guests, plugins};

@@ -55,7 +55,7 @@ pub struct Secret {
 /// # Errors
 /// It is not granted, or has no value.
 pub fn open(name: &str) -> Result<Secret, SecretError> {
-    host::open(name).map(|handle| Secret { handle }).map_err(SecretError::from)
+    host::open(name).map(|handle| Secret { handle }).map_err(from_host)
 }
 
 impl Secret {
@@ -69,17 +69,20 @@ impl Secret {
     /// # Errors
     /// It is not granted, or not to be seen, or has no value.
     pub fn reveal(&self) -> Result<Vec<u8>, SecretError> {
-        host::reveal(self.handle).map_err(SecretError::from)
+        host::reveal(self.handle).map_err(from_host)
     }
 }
 
 #[cfg(target_arch = "wasm32")]
-impl From<host::SecretError> for SecretError {
-    fn from(error: host::SecretError) -> Self {
-        match error {
-            host::SecretError::NotGranted => Self::NotGranted,
-            host::SecretError::NotAvailable => Self::NotAvailable,
-            host::SecretError::NotRevealed => Self::NotRevealed,
-        }
+fn from_host(error: host::SecretError) -> SecretError {
+    match error {
+        host::SecretError::NotGranted => SecretError::NotGranted,
+        host::SecretError::NotAvailable => SecretError::NotAvailable,
+        host::SecretError::NotRevealed => SecretError::NotRevealed,
     }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn from_host(error: SecretError) -> SecretError {
+    error
 }

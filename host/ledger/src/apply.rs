@@ -1,0 +1,361 @@
+//! What each call of the ledger port does within a transaction. Refusals come before the first write.
+
+use crate::error::LedgerError;
+use crate::inflight::{self, Inflight, Kind};
+use crate::record::{self, StoredRecord};
+use crate::run::{self, StoredBatch, StoredRun, Totals};
+use crate::seal::sealed;
+use crate::work::{Origin, RunInMemory, StoredRoute, Work};
+use crate::{chunk, recovery};
+use crossdock_engine::ports::{
+    BatchCommit, DueRows, Intent, Progress, RecordRow, RunEnd, RunOpening, RunStart, StateWrite,
+};
+use crossdock_model::{
+    Checkpoint, Event, EventKind, Failure, RecordId, RouteName, RunId, RunStatus, StepName, Timestamp,
+};
+use rusqlite::{OptionalExtension, params_from_iter};
+
+/// An answer that is given once the transaction is on disk, whether it is yes or no.
+pub(crate) type Answer<T> = Result<T, LedgerError>;
+
+/// How a write ended: with an answer to give once it is on disk, or in a way that spoils the transaction.
+pub(crate) type Done<T> = Result<Answer<T>, LedgerError>;
+
+/// Notes that a run begins.
+pub(crate) fn begin_run(work: &mut Work<'_>, start: RunStart) -> Done<RunOpening> {
+    if run::find(work.conn, &start.run.0)?.is_some() {
+        return Ok(Err(LedgerError::BadCommit { why: format!("run {} was begun before", start.run) }));
+    }
+    let route = work.route(&start.route)?;
+    let definition = sealed("definition", vec![start.route_hash.clone().into(), start.definition.into()]);
+    work.conn
+        .prepare_cached("INSERT OR IGNORE INTO definition VALUES (?, ?, ?)")?
+        .execute(params_from_iter(definition))?;
+    let key = work.conn.query_row("SELECT coalesce(max(key), 0) + 1 FROM run", [], |row| row.get(0))?;
+    let run = StoredRun {
+        key,
+        id: start.run.clone(),
+        route,
+        hash: start.route_hash,
+        plugins: start.plugins,
+        cause: start.cause,
+        began: start.at.0,
+        ended: None,
+        status: RunStatus::Running,
+        reason: None,
+        totals: Totals::default(),
+    };
+    run.write(work.conn)?;
+    work.count("run", 1);
+    let started = Event {
+        at: start.at,
+        kind: EventKind::RunStarted,
+        run: Some(start.run.clone()),
+        step: None,
+        record: None,
+        message: "the run began".to_owned(),
+        data: serde_json::json!({ "cause": run.cause, "route_hash": run.hash }),
+    };
+    work.event(route, &started)?;
+    work.memory.runs.insert(start.run, RunInMemory { run, changed: false });
+    let (pending, next_due) = work.conn.query_row(
+        "SELECT count(*), min(due) FROM record WHERE route = ?1 AND due IS NOT NULL AND open = 0",
+        [route],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?)),
+    )?;
+    let open = {
+        let sql = format!("SELECT {} FROM record r WHERE r.route = ?1 AND r.open = 1 ORDER BY r.key", record::COLUMNS);
+        let mut statement = work.conn.prepare_cached(&sql)?;
+        statement.query_and_then([route], StoredRecord::read)?.collect::<Result<Vec<_>, _>>()?
+    };
+    Ok(Ok(RunOpening {
+        checkpoint: StoredRoute::by_key(work.conn, route)?.checkpoint.map(Checkpoint),
+        open: rows(work, open)?,
+        pending: u64::try_from(pending).unwrap_or(0),
+        next_due: next_due.map(Timestamp),
+    }))
+}
+
+fn rows(work: &Work<'_>, stored: Vec<StoredRecord>) -> Result<Vec<RecordRow>, LedgerError> {
+    stored
+        .into_iter()
+        .map(|record| {
+            let run = work.run_id(record.run)?;
+            record.into_row(work.conn, run)
+        })
+        .collect()
+}
+
+/// Notes what a destination is about to be asked to do.
+pub(crate) fn intend(work: &mut Work<'_>, intent: Intent) -> Done<()> {
+    let (route, run) = match work.running(&intent.route, &intent.run) {
+        Ok(keys) => keys,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if let Err(refusal) = inflight::validate_intent(&intent) {
+        return Ok(Err(refusal));
+    }
+    let kind = Kind::Intent { attempts: intent.attempts, generations: intent.generations };
+    let written = work.next_commit();
+    let origin = Origin { route, run, batch: batch_number(intent.batch), at: intent.at.0, written };
+    append_inflight(work, origin, intent.step, intent.open, intent.ids, kind)?;
+    Ok(Ok(()))
+}
+
+fn batch_number(batch: u64) -> i64 {
+    i64::try_from(batch).unwrap_or(i64::MAX)
+}
+
+fn append_inflight(
+    work: &mut Work<'_>,
+    origin: Origin,
+    step: StepName,
+    open: bool,
+    ids: crossdock_model::Column,
+    kind: Kind,
+) -> Result<(), LedgerError> {
+    let key = inflight::next_key(work.conn)?;
+    let Origin { route, run, batch, at, written } = origin;
+    Inflight { key, route, run, batch, step, at, open, written, ids, kind }.write(work.conn)?;
+    work.count("inflight", 1);
+    Ok(())
+}
+
+fn refuse(work: &Work<'_>, commit: &BatchCommit) -> Result<(i64, i64), LedgerError> {
+    let keys = work.running(&commit.route, &commit.run)?;
+    if let Some(chunk) = &commit.chunk {
+        chunk::validate(chunk)?;
+    }
+    if let Some(progress) = &commit.progress {
+        inflight::validate_progress(progress)?;
+    }
+    Ok(keys)
+}
+
+/// Makes what a batch produced durable.
+pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
+    let (route, run) = match refuse(work, &commit) {
+        Ok(keys) => keys,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let written = work.next_commit();
+    let origin = Origin { route, run, batch: batch_number(commit.batch), at: commit.at.0, written };
+    let moves = commit.checkpoint.is_some();
+    let rows_written = commit.rows.len() as u64;
+    for row in commit.rows {
+        let open = row.open && !moves;
+        work.put_row(origin, row, open)?;
+    }
+    let key =
+        work.conn.prepare_cached("SELECT coalesce(max(key), 0) + 1 FROM batch")?.query_row([], |row| row.get(0))?;
+    let (mut chunk_ok, mut chunk_dropped) = (0, 0);
+    if let Some(chunk) = commit.chunk.filter(|chunk| !chunk.ids.is_empty()) {
+        let look_for_rows = work.has_open(&commit.route);
+        (chunk_ok, chunk_dropped) = work.put_chunk(origin, key, &chunk, look_for_rows, !moves)?;
+    }
+    if let Some(Checkpoint(checkpoint)) = commit.checkpoint {
+        pass(work, route, &commit.passed)?;
+        let name = commit.route.as_str().to_owned();
+        StoredRoute { key: route, name, checkpoint: Some(checkpoint), checkpoint_at: Some(commit.at.0) }
+            .write(work.conn)?;
+    }
+    for attempt in &commit.attempts {
+        crate::trace::append_attempt(work.conn, route, run, attempt)?;
+        work.count("attempt", 1);
+    }
+    for event in &commit.events {
+        work.event(route, event)?;
+    }
+    for (step, write) in commit.state {
+        write_state(work, route, &step, write)?;
+    }
+    if let Some(Progress { step, ids, target_ids, receipts, open }) = commit.progress {
+        append_inflight(work, origin, step, open, ids, Kind::Progress { target_ids, receipts })?;
+    }
+    if commit.closes {
+        let gone = work
+            .conn
+            .prepare_cached("DELETE FROM inflight WHERE run = ?1 AND batch = ?2")?
+            .execute((run, origin.batch))?;
+        work.count("inflight", -i64::try_from(gone).unwrap_or(0));
+    }
+    let totals = Totals { read: commit.read, resumed: commit.resumed, counts: commit.counts, steps: commit.steps };
+    if let Some(running) = work.memory.runs.get_mut(&commit.run) {
+        running.run.totals.merge(&totals);
+        running.changed = true;
+    }
+    let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
+    StoredBatch {
+        key,
+        run,
+        batch: commit.batch,
+        at: commit.at.0,
+        totals,
+        chunk_ok: unsigned(chunk_ok),
+        chunk_dropped: unsigned(chunk_dropped),
+        rows_written,
+        closes: commit.closes,
+    }
+    .write(work.conn)?;
+    work.count("batch", 1);
+    Ok(Ok(()))
+}
+
+/// Records that are open no longer and otherwise as they were.
+fn pass(work: &mut Work<'_>, route: i64, passed: &[RecordId]) -> Result<(), LedgerError> {
+    for id in passed {
+        if let Some(before) = record::find(work.conn, route, &id.0)?.filter(|before| before.open) {
+            let after = StoredRecord { open: false, ..before.clone() };
+            work.put(Some(before), after, None)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_state(work: &mut Work<'_>, route: i64, step: &StepName, write: StateWrite) -> Result<(), LedgerError> {
+    let key: Option<i64> = work
+        .conn
+        .prepare_cached("SELECT key FROM plugin_state WHERE route = ?1 AND step = ?2 AND name = ?3")?
+        .query_row((route, step.as_str(), &write.key), |row| row.get(0))
+        .optional()?;
+    let Some(value) = write.value else {
+        work.conn.prepare_cached("DELETE FROM plugin_state WHERE key = ?1")?.execute([key])?;
+        return Ok(());
+    };
+    let key = match key {
+        Some(key) => key,
+        None => work
+            .conn
+            .prepare_cached("SELECT coalesce(max(key), 0) + 1 FROM plugin_state")?
+            .query_row([], |row| row.get(0))?,
+    };
+    let values = vec![key.into(), route.into(), step.as_str().to_owned().into(), write.key.into(), value.into()];
+    work.conn
+        .prepare_cached("INSERT OR REPLACE INTO plugin_state VALUES (?, ?, ?, ?, ?, ?)")?
+        .execute(params_from_iter(sealed("plugin_state", values)))?;
+    Ok(())
+}
+
+/// The durable state of the plugin at a step.
+pub(crate) fn state(work: &Work<'_>, route: &RouteName, step: &StepName) -> Done<Vec<(String, Vec<u8>)>> {
+    let Some(route) = work.known_route(route) else { return Ok(Ok(Vec::new())) };
+    let mut statement = work.conn.prepare_cached(
+        "SELECT key, route, step, name, value, crc FROM plugin_state WHERE route = ?1 AND step = ?2 ORDER BY name",
+    )?;
+    let mut rows = statement.query((route, step.as_str()))?;
+    let mut state = Vec::new();
+    while let Some(row) = rows.next()? {
+        crate::seal::check("plugin_state", row, 5)?;
+        state.push((row.get(3)?, row.get(4)?));
+    }
+    Ok(Ok(state))
+}
+
+/// Records whose time has come, and how many wait beside them.
+pub(crate) fn due(
+    work: &Work<'_>,
+    route: &RouteName,
+    of_run: Option<&RunId>,
+    now: Timestamp,
+    limit: u32,
+) -> Done<DueRows> {
+    let Some(route) = work.known_route(route) else { return Ok(Ok(DueRows::default())) };
+    let run = match of_run {
+        None => None,
+        Some(run) => match run::find(work.conn, &run.0)? {
+            Some(run) if run.route == route => Some(run.key),
+            _ => return Ok(Ok(DueRows::default())),
+        },
+    };
+    let (whose, key) = run.map_or(("r.route = ?1", route), |run| ("r.run = ?1", run));
+    let waiting = format!("{whose} AND r.due IS NOT NULL AND r.open = 0");
+    let sql = format!(
+        "SELECT {} FROM record r WHERE {waiting} AND r.due <= ?2 ORDER BY r.due, r.key LIMIT ?3",
+        record::COLUMNS
+    );
+    let stored = work
+        .conn
+        .prepare_cached(&sql)?
+        .query_and_then((key, now.0, limit), StoredRecord::read)?
+        .collect::<Result<Vec<_>, _>>()?;
+    let all: i64 = work
+        .conn
+        .prepare_cached(&format!("SELECT count(*) FROM record r WHERE {waiting}"))?
+        .query_row([key], |row| row.get(0))?;
+    // The earliest of the others comes right after those that are given.
+    let next_due: Option<i64> = work
+        .conn
+        .prepare_cached(&format!("SELECT r.due FROM record r WHERE {waiting} ORDER BY r.due, r.key LIMIT 1 OFFSET ?2"))?
+        .query_row((key, i64::try_from(stored.len()).unwrap_or(i64::MAX)), |row| row.get(0))
+        .optional()?;
+    let pending = u64::try_from(all).unwrap_or(0).saturating_sub(stored.len() as u64);
+    Ok(Ok(DueRows { rows: rows(work, stored)?, pending, next_due: next_due.map(Timestamp) }))
+}
+
+/// These records, as far as they have a row.
+pub(crate) fn load(work: &Work<'_>, route: &RouteName, ids: &[RecordId]) -> Done<Vec<RecordRow>> {
+    let Some(route) = work.known_route(route) else { return Ok(Ok(Vec::new())) };
+    let mut stored = Vec::new();
+    for id in ids {
+        stored.extend(record::find(work.conn, route, &id.0)?);
+    }
+    Ok(Ok(rows(work, stored)?))
+}
+
+/// Notes that a run has ended, and whether its numbers add up.
+pub(crate) fn end_run(work: &mut Work<'_>, end: RunEnd) -> Done<()> {
+    let (route, key) = match work.running(&end.route, &end.run) {
+        Ok(keys) => keys,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if end.status == RunStatus::Running {
+        return Ok(Err(LedgerError::BadCommit { why: "a run cannot end as running".to_owned() }));
+    }
+    // Nothing answers any more for what is still under way.
+    recovery::settle_run(work, &end.run, key, end.at)?;
+    let sum = run::sum_of_batches(work.conn, key)?;
+    let wrong = sum.imbalance().or_else(|| differs(&sum, &end));
+    let accounting = wrong.map(|why| LedgerError::Accounting { run: end.run.0.clone(), why });
+    let reason = match &accounting {
+        Some(error) => Some(Failure::new("ledger-accounting", error.to_string())),
+        None => end.reason,
+    };
+    for event in end.events.iter().filter(|event| accounting.is_none() || event.kind != EventKind::RunEnded) {
+        work.event(route, event)?;
+    }
+    if let Some(error) = &accounting {
+        let event = Event {
+            at: end.at,
+            kind: EventKind::RunEnded,
+            run: Some(end.run.clone()),
+            step: None,
+            record: None,
+            message: error.to_string(),
+            data: serde_json::json!({ "status": RunStatus::Failed, "code": "ledger-accounting" }),
+        };
+        work.event(route, &event)?;
+    }
+    if let Some(running) = work.memory.runs.get_mut(&end.run) {
+        running.run.ended = Some(end.at.0);
+        running.run.status = if accounting.is_some() { RunStatus::Failed } else { end.status };
+        running.run.reason = reason;
+        running.changed = true;
+    }
+    Ok(accounting.map_or(Ok(()), Err))
+}
+
+fn differs(sum: &Totals, end: &RunEnd) -> Option<String> {
+    if (sum.read, sum.resumed) != (end.read, end.resumed) {
+        return Some(format!(
+            "the engine read {} and took up {}, its commits say {} and {}",
+            end.read, end.resumed, sum.read, sum.resumed
+        ));
+    }
+    let mut statuses = crossdock_model::Status::ALL.iter();
+    let status = statuses.find(|&&status| sum.counts.get(status) != end.counts.get(status))?;
+    Some(format!(
+        "the engine has {} records that are {status}, its commits say {}",
+        end.counts.get(*status),
+        sum.counts.get(*status)
+    ))
+}

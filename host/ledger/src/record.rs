@@ -1,0 +1,289 @@
+//! Records that have a row of their own: as stored, and as the engine knows them.
+
+use crate::codec::{Reader, Writer, from_json, to_json};
+use crate::error::LedgerError;
+use crate::seal::{check, sealed};
+use crossdock_engine::ports::{Applied, Payload, RecordRow};
+use crossdock_model::{Failure, RecordId, RunId, Status, StepName, Timestamp};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+
+/// The columns of table `record`, in the order in which their checksum is made.
+pub(crate) const COLUMNS: &str = "r.key, r.route, r.id, r.parent, r.status, r.step, r.generation, r.attempts, r.spent, \
+     r.since, r.payload, r.attributes, r.code, r.failure, r.due, r.applied, r.open, r.run, r.batch, r.at, r.version, \
+     r.written, r.crc";
+const COLUMN_COUNT: usize = 22;
+
+/// Payloads over this size are compressed.
+const PLAIN_MAX_BYTES: usize = 512;
+const LEVEL: i32 = 1;
+
+/// Where the payload is, as a number in table `record`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Gone = 0,
+    AtSource = 1,
+    Kept = 2,
+}
+
+/// A row of table `record`.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredRecord {
+    pub(crate) key: i64,
+    pub(crate) route: i64,
+    pub(crate) id: String,
+    pub(crate) parent: Option<String>,
+    pub(crate) status: Status,
+    pub(crate) step: StepName,
+    pub(crate) generation: u32,
+    pub(crate) attempts: u32,
+    pub(crate) spent: u32,
+    pub(crate) since: Option<i64>,
+    pub(crate) place: Place,
+    pub(crate) attributes: Vec<(String, Vec<u8>)>,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) due: Option<i64>,
+    pub(crate) applied: Vec<Applied>,
+    pub(crate) open: bool,
+    pub(crate) run: i64,
+    pub(crate) batch: i64,
+    pub(crate) at: i64,
+    /// Rises with every write; a plan notes it to see whether the record has changed since.
+    pub(crate) version: i64,
+    /// The number of the commit that wrote it, in the order of all commits.
+    pub(crate) written: i64,
+}
+
+fn damaged(what: &str) -> LedgerError {
+    LedgerError::Damaged { what: format!("a record's {what} is not in the form it was written in") }
+}
+
+fn small(row: &Row<'_>, index: usize) -> Result<u32, LedgerError> {
+    u32::try_from(row.get::<_, i64>(index)?).map_err(|_| damaged("number"))
+}
+
+impl StoredRecord {
+    /// A row as selected by [`COLUMNS`].
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, LedgerError> {
+        check("record", row, COLUMN_COUNT)?;
+        let status: String = row.get(4)?;
+        let failure: Option<String> = row.get(13)?;
+        let attributes: Vec<u8> = row.get(11)?;
+        let applied: Vec<u8> = row.get(15)?;
+        Ok(Self {
+            key: row.get(0)?,
+            route: row.get(1)?,
+            id: row.get(2)?,
+            parent: row.get(3)?,
+            status: Status::from_word(&status).ok_or_else(|| damaged("status"))?,
+            step: StepName::new(row.get::<_, String>(5)?).map_err(|_| damaged("step"))?,
+            generation: small(row, 6)?,
+            attempts: small(row, 7)?,
+            spent: small(row, 8)?,
+            since: row.get(9)?,
+            place: match row.get::<_, i64>(10)? {
+                0 => Place::Gone,
+                1 => Place::AtSource,
+                2 => Place::Kept,
+                _ => return Err(damaged("payload")),
+            },
+            attributes: read_attributes(&attributes)?,
+            failure: failure.as_deref().map(from_json).transpose()?,
+            due: row.get(14)?,
+            applied: read_applied(&applied)?,
+            open: row.get(16)?,
+            run: row.get(17)?,
+            batch: row.get(18)?,
+            at: row.get(19)?,
+            version: row.get(20)?,
+            written: row.get(21)?,
+        })
+    }
+
+    fn values(&self) -> Result<Vec<Value>, LedgerError> {
+        let failure = self.failure.as_ref().map(to_json).transpose()?;
+        Ok(sealed(
+            "record",
+            vec![
+                self.key.into(),
+                self.route.into(),
+                self.id.clone().into(),
+                self.parent.clone().into(),
+                self.status.as_str().to_owned().into(),
+                self.step.as_str().to_owned().into(),
+                i64::from(self.generation).into(),
+                i64::from(self.attempts).into(),
+                i64::from(self.spent).into(),
+                self.since.into(),
+                (self.place as i64).into(),
+                write_attributes(&self.attributes).into(),
+                self.failure.as_ref().map(|failure| failure.code.clone()).into(),
+                failure.into(),
+                self.due.into(),
+                write_applied(&self.applied).into(),
+                i64::from(self.open).into(),
+                self.run.into(),
+                self.batch.into(),
+                self.at.into(),
+                self.version.into(),
+                self.written.into(),
+            ],
+        ))
+    }
+
+    /// Writes the row, in place of the one with its key if there is one.
+    pub(crate) fn write(&self, conn: &Connection) -> Result<(), LedgerError> {
+        let marks = vec!["?"; COLUMN_COUNT + 1].join(", ");
+        conn.prepare_cached(&format!("INSERT OR REPLACE INTO record VALUES ({marks})"))?
+            .execute(params_from_iter(self.values()?))?;
+        Ok(())
+    }
+
+    /// The record as the engine knows it, with its payload.
+    pub(crate) fn into_row(self, conn: &Connection, run: RunId) -> Result<RecordRow, LedgerError> {
+        let payload = match self.place {
+            Place::Gone => Payload::Gone,
+            Place::AtSource => Payload::AtSource,
+            Place::Kept => Payload::Kept(read_payload(conn, self.key)?),
+        };
+        Ok(RecordRow {
+            id: RecordId(self.id),
+            parent: self.parent.map(RecordId),
+            status: self.status,
+            step: self.step,
+            generation: self.generation,
+            attempts: self.attempts,
+            spent: self.spent,
+            since: self.since.map(Timestamp),
+            payload,
+            attributes: self.attributes,
+            failure: self.failure,
+            due: self.due.map(Timestamp),
+            applied: self.applied,
+            open: self.open,
+            run,
+        })
+    }
+}
+
+/// The row of a record, if it has one.
+pub(crate) fn find(conn: &Connection, route: i64, id: &str) -> Result<Option<StoredRecord>, LedgerError> {
+    let sql = format!("SELECT {COLUMNS} FROM record r WHERE r.id = ?1 AND r.route = ?2");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query((id, route))?;
+    rows.next()?.map(StoredRecord::read).transpose()
+}
+
+fn write_attributes(attributes: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut writer = Writer::default();
+    for (name, value) in attributes {
+        writer.bytes(name.as_bytes());
+        writer.bytes(value);
+    }
+    writer.0
+}
+
+fn read_attributes(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, LedgerError> {
+    let mut reader = Reader(bytes);
+    let mut attributes = Vec::new();
+    while reader.end().is_err() {
+        attributes.push((reader.text()?, reader.bytes()?.to_vec()));
+    }
+    Ok(attributes)
+}
+
+fn write_applied(applied: &[Applied]) -> Vec<u8> {
+    let mut writer = Writer::default();
+    for one in applied {
+        writer.bytes(one.step.as_str().as_bytes());
+        writer.bytes(one.target_id.as_bytes());
+        writer.bytes(&one.receipt);
+    }
+    writer.0
+}
+
+fn read_applied(bytes: &[u8]) -> Result<Vec<Applied>, LedgerError> {
+    let mut reader = Reader(bytes);
+    let mut applied = Vec::new();
+    while reader.end().is_err() {
+        applied.push(Applied { step: reader.step()?, target_id: reader.text()?, receipt: reader.bytes()?.to_vec() });
+    }
+    Ok(applied)
+}
+
+/// Keeps a payload for the record with this key; says whether there was none before.
+pub(crate) fn write_payload(conn: &Connection, key: i64, payload: &[u8]) -> Result<bool, LedgerError> {
+    let packed = if payload.len() > PLAIN_MAX_BYTES { pack(payload)? } else { None };
+    let values = vec![
+        key.into(),
+        i64::from(packed.is_some()).into(),
+        i64::try_from(payload.len()).unwrap_or(i64::MAX).into(),
+        packed.unwrap_or_else(|| payload.to_vec()).into(),
+    ];
+    let new = !conn.prepare_cached("SELECT 1 FROM payload WHERE key = ?1")?.exists([key])?;
+    conn.prepare_cached("INSERT OR REPLACE INTO payload VALUES (?, ?, ?, ?, ?)")?
+        .execute(params_from_iter(sealed("payload", values)))?;
+    Ok(new)
+}
+
+fn pack(payload: &[u8]) -> Result<Option<Vec<u8>>, LedgerError> {
+    let packed = zstd::bulk::compress(payload, LEVEL)?;
+    Ok((packed.len() < payload.len()).then_some(packed))
+}
+
+/// The payload that is kept for the record with this key.
+pub(crate) fn read_payload(conn: &Connection, key: i64) -> Result<Vec<u8>, LedgerError> {
+    let mut statement = conn.prepare_cached("SELECT key, packed, size, body, crc FROM payload WHERE key = ?1")?;
+    let mut rows = statement.query([key])?;
+    let Some(row) = rows.next()? else {
+        return Err(LedgerError::Damaged { what: format!("the payload of the record with key {key} is missing") });
+    };
+    unpack_payload(row)
+}
+
+/// The payload in a row of table `payload`.
+pub(crate) fn unpack_payload(row: &Row<'_>) -> Result<Vec<u8>, LedgerError> {
+    check("payload", row, 4)?;
+    let body: Vec<u8> = row.get(3)?;
+    if row.get::<_, bool>(1)? { unpack(&body, row.get(2)?) } else { Ok(body) }
+}
+
+/// What was compressed to `body` and had `size` bytes before.
+pub(crate) fn unpack(body: &[u8], size: i64) -> Result<Vec<u8>, LedgerError> {
+    let size = usize::try_from(size).map_err(|_| damaged("size"))?;
+    let plain = zstd::bulk::decompress(body, size).map_err(|_| damaged("compressed block"))?;
+    if plain.len() == size { Ok(plain) } else { Err(damaged("compressed block")) }
+}
+
+/// Removes the payload of the record with this key; says whether there was one.
+pub(crate) fn drop_payload(conn: &Connection, key: i64) -> Result<bool, LedgerError> {
+    Ok(conn.prepare_cached("DELETE FROM payload WHERE key = ?1")?.execute([key])? > 0)
+}
+
+/// Brings the full-text index up to date with a record's failure.
+pub(crate) fn index_failure(
+    conn: &Connection,
+    key: i64,
+    id: &str,
+    before: Option<&Failure>,
+    after: Option<&Failure>,
+) -> Result<(), LedgerError> {
+    if before == after {
+        return Ok(());
+    }
+    if before.is_some() {
+        conn.prepare_cached("DELETE FROM failure_text WHERE rowid = ?1")?.execute([key])?;
+    }
+    if let Some(failure) = after {
+        conn.prepare_cached("INSERT INTO failure_text (rowid, id, code, message, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute((key, id, &failure.code, &failure.message, &failure.detail))?;
+    }
+    Ok(())
+}
+
+/// The next free key of table `record`.
+pub(crate) fn next_key(conn: &Connection) -> Result<i64, LedgerError> {
+    let last: Option<i64> =
+        conn.prepare_cached("SELECT max(key) FROM record")?.query_row([], |row| row.get(0)).optional()?.flatten();
+    Ok(last.unwrap_or(0) + 1)
+}

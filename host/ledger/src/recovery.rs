@@ -1,0 +1,159 @@
+//! What is made of intents and progress that nobody answers for any more, because the process or the run ended.
+//!
+//! An intent that nothing later is known about leaves its records `indeterminate`; records that a step in the
+//! middle of a route is known to have applied become `processing`. Those that are not open are due at once: the
+//! engine then probes, writes again with the same key, or leaves them to a person. Runs that were running when their process ended have failed with the code `process-ended`.
+
+use crate::error::LedgerError;
+use crate::inflight::{self, Inflight, Kind};
+use crate::record::{self, Place, StoredRecord};
+use crate::run;
+use crate::work::{Origin, RunInMemory, Work};
+use crossdock_engine::ports::Applied;
+use crossdock_model::{Event, EventKind, Failure, RecordId, RunId, RunStatus, Status, StepName, Timestamp};
+use std::collections::HashMap;
+
+/// The code of a run whose process ended before it did.
+pub(crate) const PROCESS_ENDED: &str = "process-ended";
+/// The code of a record of which it is unknown whether it was applied.
+pub(crate) const IN_DOUBT: &str = "in-doubt";
+
+/// Ends all runs that are still called running. Called when the ledger is opened, before anything else.
+pub(crate) fn settle_all(work: &mut Work<'_>, now: Timestamp) -> Result<(), LedgerError> {
+    for mut run in run::by_status(work.conn, RunStatus::Running)? {
+        let (id, key, route) = (run.id.clone(), run.key, run.route);
+        settle_run(work, &id, key, now)?;
+        let message = "the process that ran it ended before the run did";
+        work.event(
+            route,
+            &Event {
+                at: now,
+                kind: EventKind::RunEnded,
+                run: Some(id.clone()),
+                step: None,
+                record: None,
+                message: format!("run failed: {message}"),
+                data: serde_json::json!({ "status": RunStatus::Failed, "code": PROCESS_ENDED }),
+            },
+        )?;
+        run.ended = Some(now.0);
+        run.status = RunStatus::Failed;
+        run.reason = Some(Failure::new(PROCESS_ENDED, message));
+        work.memory.runs.insert(id, RunInMemory { run, changed: true });
+    }
+    Ok(())
+}
+
+/// Makes rows of what a run left under way.
+pub(crate) fn settle_run(work: &mut Work<'_>, id: &RunId, run: i64, now: Timestamp) -> Result<(), LedgerError> {
+    let leftovers = inflight::of_run(work.conn, run)?;
+    if leftovers.is_empty() {
+        return Ok(());
+    }
+    // What was asked before something later is known of the same record is not in doubt.
+    let mut last: HashMap<&[u8], usize> = HashMap::new();
+    for (position, leftover) in leftovers.iter().enumerate() {
+        last.extend(leftover.ids.iter().map(|id| (id, position)));
+    }
+    for (position, leftover) in leftovers.iter().enumerate() {
+        let applied = matches!(leftover.kind, Kind::Progress { .. });
+        for (index, record) in leftover.ids.iter().enumerate() {
+            if applied || last.get(record) == Some(&position) {
+                settle_record(work, id, leftover, index, now)?;
+            }
+        }
+    }
+    let gone = work.conn.prepare_cached("DELETE FROM inflight WHERE run = ?1")?.execute([run])?;
+    work.count("inflight", -i64::try_from(gone).unwrap_or(0));
+    Ok(())
+}
+
+fn settle_record(
+    work: &mut Work<'_>,
+    run: &RunId,
+    leftover: &Inflight,
+    index: usize,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let id = leftover.ids.text(index).into_owned();
+    let before = record::find(work.conn, leftover.route, &id)?;
+    // A row, or progress that has become one, says more than what was written before it.
+    if before.as_ref().is_some_and(|before| before.written > leftover.written) {
+        return Ok(());
+    }
+    let origin = Origin {
+        route: leftover.route,
+        run: leftover.run,
+        batch: leftover.batch,
+        at: now.0,
+        written: leftover.written,
+    };
+    let mut after = before.clone().unwrap_or_else(|| new_row(origin, &id, &leftover.step, leftover.open));
+    after.step = leftover.step.clone();
+    after.open = leftover.open;
+    (after.run, after.batch, after.at, after.written) = (origin.run, origin.batch, origin.at, origin.written);
+    // Open records come again from the source; the others are to be looked at by the next run, which knows whether
+    // the destination can be asked or given them again.
+    after.due = (!leftover.open).then_some(now.0);
+    match &leftover.kind {
+        Kind::Intent { attempts, generations } => {
+            after.status = Status::Indeterminate;
+            after.attempts = attempts.get(index).copied().unwrap_or(after.attempts);
+            after.generation = generations.get(index).copied().unwrap_or(after.generation);
+            let message =
+                format!("the process ended after step {} was asked and before its answer was on disk", leftover.step);
+            after.failure = Some(Failure::new(IN_DOUBT, message));
+        }
+        Kind::Progress { target_ids, receipts } => {
+            after.status = Status::Processing;
+            after.failure = None;
+            after.applied.retain(|applied| applied.step != leftover.step);
+            after.applied.push(Applied {
+                step: leftover.step.clone(),
+                target_id: target_ids.as_ref().map(|column| column.text(index).into_owned()).unwrap_or_default(),
+                receipt: receipts.as_ref().and_then(|column| column.get(index)).unwrap_or_default().to_vec(),
+            });
+        }
+    }
+    let in_doubt = after.failure.as_ref().map(|failure| failure.message.clone());
+    work.put(before, after, None)?;
+    if let Some(message) = in_doubt {
+        let event = Event {
+            at: now,
+            kind: EventKind::RecordInDoubt,
+            run: Some(run.clone()),
+            step: Some(leftover.step.clone()),
+            record: Some(RecordId(id)),
+            message,
+            data: serde_json::Value::Null,
+        };
+        work.event(leftover.route, &event)?;
+    }
+    Ok(())
+}
+
+fn new_row(origin: Origin, id: &str, step: &StepName, open: bool) -> StoredRecord {
+    StoredRecord {
+        key: 0,
+        route: origin.route,
+        id: id.to_owned(),
+        parent: None,
+        status: Status::Processing,
+        step: step.clone(),
+        generation: 0,
+        attempts: 0,
+        spent: 0,
+        since: None,
+        place: if open { Place::AtSource } else { Place::Gone },
+        attributes: Vec::new(),
+        failure: None,
+        due: None,
+        applied: Vec::new(),
+        open,
+        run: origin.run,
+        batch: origin.batch,
+        at: origin.at,
+        version: 0,
+        written: origin.written,
+    }
+}

@@ -1,0 +1,242 @@
+//! The ledger port, filled with SQLite.
+
+use crate::apply::{self, Done};
+use crate::decide::{self, Decided, Decision};
+use crate::error::LedgerError;
+use crate::lock::WriterLock;
+use crate::plan::{self, Plan};
+use crate::work::{Memory, Work};
+use crate::writer::{self, Job, Shared};
+use crate::{recovery, schema};
+use crossdock_engine::ports::{
+    BatchCommit, DueRows, Intent, Ledger, PortError, PortFuture, RecordRow, RunEnd, RunOpening, RunStart,
+};
+use crossdock_model::{Event, RecordId, RouteName, RunId, StepName, Timestamp};
+use rusqlite::TransactionBehavior;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// How a ledger is opened for writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// The time now: what is found out on opening is noted with it.
+    pub now: Timestamp,
+    /// The most bytes that the database may have (`ledger_max_bytes`); a write beyond it fails with the code
+    /// `ledger-disk-full`. `None`: as many as the disk holds. The write-ahead log, mostly below 64 MiB, comes on top.
+    pub max_bytes: Option<u64>,
+}
+
+impl OpenOptions {
+    /// Without a limit.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self { now, max_bytes: None }
+    }
+}
+
+/// How much was written since the ledger was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriterStats {
+    /// Transactions made durable.
+    pub transactions: u64,
+    /// Calls that these held together.
+    pub calls: u64,
+}
+
+/// A ledger in a folder, open for writing. A clone is another handle to the same one; the last to go closes it.
+///
+/// A call has answered `Ok` only when what it wrote is on disk. Many callers share one transaction. When a
+/// transaction fails, all calls in it answer why, and all later ones that the ledger must be opened again.
+/// A call takes its place in line when it is made, not when its future is first polled; one whose future is
+/// dropped is done all the same.
+#[derive(Clone)]
+pub struct LedgerStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dir: PathBuf,
+    line: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.line.take();
+        if let Some(thread) = self.thread.take() {
+            // It has at most one transaction to finish; a panic in it was told to those who waited.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl std::fmt::Debug for LedgerStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LedgerStore").field("dir", &self.inner.dir).finish_non_exhaustive()
+    }
+}
+
+impl LedgerStore {
+    /// Opens the ledger in a folder, which is made if it does not exist. Only one process at a time can.
+    ///
+    /// What a process that died left under way is settled before this returns: records that may have been applied
+    /// become `indeterminate`, with an event `record-in-doubt` each; those that a step in the middle applied become
+    /// `processing`; runs that were running have `failed` with the reason `process-ended`.
+    ///
+    /// # Errors
+    /// When another process has it open, when it is of a newer version, not a ledger or damaged, and when the
+    /// folder cannot be written to.
+    pub fn open(dir: impl AsRef<Path>, options: OpenOptions) -> Result<Self, LedgerError> {
+        let dir = dir.as_ref();
+        std::fs::create_dir_all(dir).map_err(|error| LedgerError::Storage {
+            why: format!("the folder {} cannot be made: {error}", dir.display()),
+        })?;
+        let lock = WriterLock::take(dir)?;
+        let mut conn = schema::open_to_write(dir, options.max_bytes)?;
+        schema::check_at_start(&conn, dir)?;
+        let mut memory = Memory::load(&conn)?;
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut work = Work { conn: &transaction, memory: &mut memory };
+        recovery::settle_all(&mut work, options.now)?;
+        work.flush()?;
+        transaction.commit()?;
+        let shared = Arc::new(Shared::default());
+        let (line, thread) = writer::start(conn, memory, lock, Arc::clone(&shared))?;
+        let inner = Inner { dir: dir.to_owned(), line: Some(line), thread: Some(thread), shared };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    /// How much was written since it was opened.
+    #[must_use]
+    pub fn stats(&self) -> WriterStats {
+        WriterStats {
+            transactions: self.inner.shared.transactions.load(Ordering::Relaxed),
+            calls: self.inner.shared.calls.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Keeps a plan. One with the same hash is left as it is: its content is the same.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub async fn save_plan(&self, plan: Plan) -> Result<(), LedgerError> {
+        self.call(move |work| plan::save(work, &plan)).await
+    }
+
+    /// Appends events that belong to a route but not to a batch, for example that a resync was planned.
+    ///
+    /// # Errors
+    /// When they could not be written.
+    pub async fn append_events(&self, route: RouteName, events: Vec<Event>) -> Result<(), LedgerError> {
+        self.call(move |work| {
+            let key = work.route(&route)?;
+            for event in &events {
+                work.event(key, event)?;
+            }
+            Ok(Ok(()))
+        })
+        .await
+    }
+
+    /// Writes what an operator decided about records: for all of them, or for none. See [`Decision`] for which
+    /// statuses allow it.
+    ///
+    /// # Errors
+    /// `ledger-decision-refused` for the first record that has no row, stands in a status that does not allow the
+    /// decision, or is being worked on.
+    pub async fn decide(
+        &self,
+        route: RouteName,
+        ids: Vec<RecordId>,
+        decision: Decision,
+    ) -> Result<Vec<Decided>, LedgerError> {
+        self.call(move |work| decide::decide(work, &route, &ids, &decision)).await
+    }
+
+    /// Puts a call in line at once; the future waits for its answer.
+    fn call<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Work<'_>) -> Done<T> + Send + 'static,
+    ) -> impl Future<Output = Result<T, LedgerError>> + Send + 'static {
+        let (sender, answer) = oneshot::channel();
+        let job: Job = Box::new(move |work| {
+            let answer = act(work)?;
+            // Nobody waits any more if the future was dropped.
+            Ok(Box::new(move || drop(sender.send(answer))))
+        });
+        let late = self.inner.shared.spoiled.get().cloned();
+        let shared = Arc::clone(&self.inner.shared);
+        if late.is_none() {
+            if let Some(line) = &self.inner.line {
+                // Fails if the writer stops at this moment; then the answer does not come either.
+                let _ = line.send(job);
+            }
+        }
+        async move {
+            if let Some(first) = late {
+                return Err(LedgerError::MustReopen { why: first.to_string() });
+            }
+            match answer.await {
+                Ok(answer) => answer,
+                Err(_) => Err(shared.spoiled.get().cloned().unwrap_or_else(|| LedgerError::MustReopen {
+                    why: "the thread that writes has panicked".to_owned(),
+                })),
+            }
+        }
+    }
+
+    fn port<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Work<'_>) -> Done<T> + Send + 'static,
+    ) -> PortFuture<'static, Result<T, PortError>> {
+        let answer = self.call(act);
+        Box::pin(async move { answer.await.map_err(PortError::from) })
+    }
+}
+
+impl Ledger for LedgerStore {
+    fn begin_run(&self, start: RunStart) -> PortFuture<'_, Result<RunOpening, PortError>> {
+        self.port(move |work| apply::begin_run(work, start))
+    }
+
+    fn intend(&self, intent: Intent) -> PortFuture<'static, Result<(), PortError>> {
+        self.port(move |work| apply::intend(work, intent))
+    }
+
+    fn commit(&self, commit: BatchCommit) -> PortFuture<'static, Result<(), PortError>> {
+        self.port(move |work| apply::commit(work, commit))
+    }
+
+    fn due(
+        &self,
+        route: RouteName,
+        of_run: Option<RunId>,
+        now: Timestamp,
+        limit: u32,
+    ) -> PortFuture<'_, Result<DueRows, PortError>> {
+        self.port(move |work| apply::due(work, &route, of_run.as_ref(), now, limit))
+    }
+
+    fn load(&self, route: RouteName, ids: Vec<RecordId>) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>> {
+        self.port(move |work| apply::load(work, &route, &ids))
+    }
+
+    fn state(&self, route: RouteName, step: StepName) -> PortFuture<'_, Result<Vec<(String, Vec<u8>)>, PortError>> {
+        self.port(move |work| apply::state(work, &route, &step))
+    }
+
+    fn end_run(&self, end: RunEnd) -> PortFuture<'_, Result<(), PortError>> {
+        self.port(move |work| apply::end_run(work, end))
+    }
+}

@@ -1,0 +1,63 @@
+//! Error codes of the façade, and the pages of all codes of the host.
+
+use crossdock_model::Code;
+
+macro_rules! codes {
+    ($($name:literal),* $(,)?) => {
+        /// The codes that the façade itself gives.
+        pub const CODES: &[Code] =
+            &[$(Code { name: $name, page: include_str!(concat!("../codes/", $name, ".md")) }),*];
+    };
+}
+
+codes! {
+    "host-file-unreadable",
+    "host-internal",
+    "host-no-project",
+    "host-route-not-found",
+    "host-secret-unreadable",
+    "plugin-refused",
+    "probe-at-source",
+    "probe-not-possible",
+    "records-none",
+    "records-several-routes",
+    "records-too-many",
+    "resync-connector-down",
+    "resync-no-plan",
+    "resync-stale-plan",
+}
+
+/// All codes that this host can give, each with its page, in the order of their names. The codes of records'
+/// failures that plugins give are the plugins' own.
+#[must_use]
+pub fn codes() -> Vec<Code> {
+    let lists = [
+        CODES,
+        crossdock_engine::codes::CODES,
+        crossdock_ledger::CODES,
+        crossdock_route::codes::CODES,
+        crossdock_sandbox::codes::CODES,
+    ];
+    let mut all: Vec<Code> = lists.into_iter().flatten().copied().collect();
+    all.sort_by_key(|code| code.name);
+    all
+}
+
+/// The page of a code.
+#[must_use]
+pub fn explain(code: &str) -> Option<Code> {
+    codes().into_iter().find(|known| known.name == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_there_once() {
+        let all = codes();
+        for pair in all.windows(2) {
+            assert_ne!(pair[0].name, pair[1].name);
+        }
+    }
+}

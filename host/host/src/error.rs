@@ -1,0 +1,132 @@
+//! The one error of the façade.
+
+use crossdock_engine::ports::{CallError, PortError, RefusalKind};
+use crossdock_ledger::LedgerError;
+use crossdock_model::{ErrorClass, Explained};
+use crossdock_route::Mistakes;
+use serde::Serialize;
+use std::fmt;
+
+/// The host could not do what it was asked. What plugins say of records is never an error but a status.
+#[derive(Debug, Clone, Serialize)]
+pub struct Error {
+    code: String,
+    #[serde(skip)]
+    class: ErrorClass,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mistakes: Option<Box<Mistakes>>,
+}
+
+impl Error {
+    pub(crate) fn new(code: &str, class: ErrorClass, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            class,
+            message: message.into(),
+            detail: None,
+            fix: Some(fix.into()),
+            mistakes: None,
+        }
+    }
+
+    pub(crate) fn explained(error: &impl Explained) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            class: error.class(),
+            message: error.to_string(),
+            detail: None,
+            fix: error.fix(),
+            mistakes: None,
+        }
+    }
+
+    /// A plugin that could not be used, `doing` what was being done.
+    pub(crate) fn call(doing: &str, error: &CallError) -> Self {
+        match error {
+            CallError::Host(error) => Self::from(error.clone()),
+            CallError::Fault(fault) => Self {
+                code: fault.kind.code().to_owned(),
+                class: ErrorClass::InvalidInput,
+                message: format!("{doing}: {}", fault.message),
+                detail: fault.detail.clone(),
+                fix: Some("Report it to the author of the plugin, or use another version of it.".into()),
+                mistakes: None,
+            },
+            CallError::Refused { kind, failure } => Self {
+                code: "plugin-refused".into(),
+                class: match kind {
+                    RefusalKind::Unauthorized | RefusalKind::Unavailable => ErrorClass::Environment,
+                    RefusalKind::CheckpointRefused => ErrorClass::NeedsOperator,
+                    _ => ErrorClass::InvalidInput,
+                },
+                message: format!("{doing}: {} ({})", failure.message, failure.code),
+                detail: failure.detail.clone(),
+                fix: Some("Mend what the plugin names, then try again.".into()),
+                mistakes: None,
+            },
+        }
+    }
+
+    /// The stable name of what went wrong; [`explain`](crate::explain) has a page for it.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// Who can do something about it.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        self.class
+    }
+
+    /// Evidence, for example what a plugin wrote before it stopped.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn fix(&self) -> Option<&str> {
+        self.fix.as_deref()
+    }
+
+    /// The mistakes of a route or project file, each with line, caret and fix, as text for people.
+    #[must_use]
+    pub fn render_mistakes(&self, color: bool) -> Option<String> {
+        self.mistakes.as_ref().map(|mistakes| mistakes.render(color))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Mistakes> for Error {
+    fn from(mistakes: Mistakes) -> Self {
+        let mut error = Self::explained(&mistakes);
+        error.mistakes = Some(Box::new(mistakes));
+        error
+    }
+}
+
+impl From<PortError> for Error {
+    fn from(error: PortError) -> Self {
+        Self::explained(&error)
+    }
+}
+
+impl From<LedgerError> for Error {
+    fn from(error: LedgerError) -> Self {
+        Self::explained(&error)
+    }
+}

@@ -1,0 +1,362 @@
+//! The host: a project, its sandbox and its ledger.
+
+use crate::error::Error;
+use crate::load::{Loaded, load};
+use crate::project::{OpenProject, find_project};
+use crate::run::{Running, start};
+use crate::world::SystemClock;
+use crossdock_engine::plan::Entry;
+use crossdock_engine::ports::{Abilities, Atomicity, CallError, Cause, Clock, Idempotency, Ledger};
+use crossdock_ledger::{LedgerReader, LedgerStore, OpenOptions, VerifyReport};
+use crossdock_model::{ErrorClass, Failure, StepName};
+use crossdock_sandbox::{Role, Sandbox, SandboxConfig};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// Where data goes if there is no project.
+const DATA_DEFAULT: &str = ".crossdock";
+/// The folder of compiled plugins, within the data folder.
+const CACHE_FOLDER: &str = "cache";
+
+/// How a host is opened.
+#[derive(Debug, Clone, Default)]
+pub struct HostOptions {
+    /// The project's folder. `None`: the nearest folder at or above the current one that holds a `crossdock.toml`,
+    /// if there is one.
+    pub project: Option<PathBuf>,
+    /// The data folder. `None`: the one that the project names, else `.crossdock` in the current folder.
+    pub data: Option<PathBuf>,
+}
+
+/// A project, ready to run its routes and to tell what became of their records.
+///
+/// Opening one touches nothing but the project file. The ledger is opened for writing by the first call that
+/// needs it, and kept until the host is dropped; only one process can have it.
+pub struct Host {
+    project: Option<OpenProject>,
+    data: PathBuf,
+    sandbox: Mutex<Option<Arc<Sandbox>>>,
+    ledger: Mutex<Option<LedgerStore>>,
+}
+
+/// What a route is, once it was checked.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckReport {
+    /// Its name.
+    pub route: String,
+    /// The version of its definition.
+    pub hash: String,
+    /// Its plugins, the source first.
+    pub places: Vec<PlaceReport>,
+}
+
+/// A plugin at its place in a route.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlaceReport {
+    /// The step, or `source`.
+    pub step: StepName,
+    /// The plugin's name in the project.
+    pub plugin: String,
+    /// SHA-256 of the component, in hexadecimal.
+    pub digest: String,
+    /// What it can do with its settings, in a few words.
+    pub abilities: String,
+}
+
+/// Whether a connector can be used now.
+#[derive(Debug, Clone, Serialize)]
+pub struct ConnectorReport {
+    /// The step, or `source`.
+    pub step: StepName,
+    /// The plugin's name in the project.
+    pub plugin: String,
+    /// Whether it can be used.
+    pub operational: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// What a plugin says of itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct PluginReport {
+    /// The file.
+    pub path: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The version of the contract it was built for.
+    pub contract: String,
+    /// What it is for.
+    pub summary: String,
+    /// Its role.
+    pub role: String,
+    /// The optional abilities it exports.
+    pub exports: Vec<&'static str>,
+    /// What it wants to be granted.
+    pub wants: Vec<String>,
+    /// The most records in one batch.
+    pub max_batch: u32,
+    /// The JSON Schema of its settings.
+    pub settings_schema: serde_json::Value,
+    /// SHA-256, in hexadecimal.
+    pub digest: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+}
+
+impl Host {
+    /// Opens a project.
+    ///
+    /// # Errors
+    /// When the project file cannot be read, with all its mistakes.
+    pub fn open(options: HostOptions) -> Result<Self, Error> {
+        let folder = match options.project {
+            Some(folder) => Some(absolute(&folder)?),
+            None => find_project(Path::new(".")),
+        };
+        let project = folder.as_deref().map(OpenProject::read).transpose()?;
+        let data = match (options.data, &project) {
+            (Some(data), _) => absolute(&data)?,
+            (None, Some(project)) => project.resolve(project.file.data()),
+            (None, None) => absolute(Path::new(DATA_DEFAULT))?,
+        };
+        Ok(Self { project, data, sandbox: Mutex::new(None), ledger: Mutex::new(None) })
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Checks a route and everything it needs, except whether its connectors can be reached. Runs nothing and
+    /// writes nothing but compiled code into the cache.
+    ///
+    /// # Errors
+    /// All mistakes of the route at once.
+    pub async fn check(&self, route: &Path) -> Result<CheckReport, Error> {
+        let loaded = self.load(route, None).await?;
+        let abilities = std::iter::once(loaded.source.abilities()).chain(loaded.steps.iter().map(|s| s.abilities));
+        let roles = std::iter::once(None).chain(loaded.steps.iter().map(|step| Some(step.destination().is_some())));
+        let places = loaded.plugins.iter().zip(abilities.zip(roles)).map(|((step, plugin, digest), (can, role))| {
+            PlaceReport {
+                step: step.clone(),
+                plugin: plugin.to_string(),
+                digest: digest.clone(),
+                abilities: in_words(&can, role),
+            }
+        });
+        Ok(CheckReport {
+            route: loaded.route.name().to_string(),
+            hash: loaded.route.hash().to_owned(),
+            places: places.collect(),
+        })
+    }
+
+    /// Runs a route once: reads what is new at its source, and takes up what waits for another attempt.
+    ///
+    /// # Errors
+    /// When the route has mistakes, or the ledger cannot be opened. Nothing was read or written then.
+    pub async fn run(&self, route: &Path) -> Result<Running, Error> {
+        // First without the ledger, so that a route with mistakes leaves nothing behind.
+        let mut loaded = self.load(route, None).await?;
+        let ledger = self.ledger()?;
+        if self.has_state(&loaded, &ledger).await? {
+            loaded = self.load(route, Some(&ledger)).await?;
+        }
+        let max_batch = loaded.source.abilities().max_batch;
+        Ok(start(loaded, Entry::Source { max_batch }, Cause::Manual, Arc::new(ledger)))
+    }
+
+    /// Asks the source and the destinations of a route whether they can be used now.
+    ///
+    /// # Errors
+    /// When the route has mistakes. A connector that cannot be used is not an error but a report.
+    pub async fn connectors(&self, route: &Path) -> Result<Vec<ConnectorReport>, Error> {
+        let loaded = self.load(route, None).await?;
+        check_connectors(&loaded).await
+    }
+
+    /// Looks at a plugin's file and asks it to describe itself. It is granted nothing.
+    ///
+    /// # Errors
+    /// When it is not a plugin for this host.
+    pub async fn inspect(&self, path: &Path) -> Result<PluginReport, Error> {
+        let plugin = self.sandbox()?.load(path, None).map_err(|error| Error::explained(&error))?;
+        let description = plugin.description();
+        let mut exports = Vec::new();
+        if plugin.exports_compensate() {
+            exports.push("compensate");
+        }
+        if plugin.exports_probe() {
+            exports.push("probe");
+        }
+        Ok(PluginReport {
+            path: path.to_path_buf(),
+            name: description.name.clone(),
+            version: description.version.clone(),
+            contract: plugin.contract().to_owned(),
+            summary: description.summary.clone(),
+            role: role_word(description.role).to_owned(),
+            exports,
+            wants: description.wants.iter().map(ToString::to_string).collect(),
+            max_batch: description.max_batch,
+            settings_schema: serde_json::from_str(&description.settings_schema).unwrap_or_default(),
+            digest: plugin.digest().to_owned(),
+            size_bytes: plugin.size_bytes(),
+        })
+    }
+
+    /// Answers questions about what happened. Needs no lock: another process may be running routes.
+    ///
+    /// # Errors
+    /// When there is no ledger, or it cannot be read.
+    pub fn reports(&self) -> Result<LedgerReader, Error> {
+        Ok(LedgerReader::open(&self.data)?)
+    }
+
+    /// Checks the whole ledger: checksums, and that all numbers add up (invariant 3).
+    ///
+    /// # Errors
+    /// When there is no ledger, or it cannot be read at all. What is wrong in it is in the report.
+    pub fn verify(&self) -> Result<VerifyReport, Error> {
+        Ok(crossdock_ledger::verify(&self.data)?)
+    }
+
+    pub(crate) fn project(&self) -> Result<&OpenProject, Error> {
+        self.project.as_ref().ok_or_else(|| {
+            Error::new(
+                "host-no-project",
+                ErrorClass::InvalidInput,
+                "looking for the project: no crossdock.toml in this folder or above it",
+                "Go to the project's folder, or name it with --project.",
+            )
+        })
+    }
+
+    pub(crate) async fn load(&self, route: &Path, ledger: Option<&LedgerStore>) -> Result<Loaded, Error> {
+        let own;
+        let project = match (&self.project, find_project(route)) {
+            (Some(project), _) => project,
+            (None, Some(folder)) => {
+                own = OpenProject::read(&folder)?;
+                &own
+            }
+            (None, None) => self.project()?,
+        };
+        let sandbox = self.sandbox()?;
+        load(project, &sandbox, route, ledger.map(|ledger| ledger as &dyn Ledger)).await
+    }
+
+    fn sandbox(&self) -> Result<Arc<Sandbox>, Error> {
+        let mut slot = lock(&self.sandbox);
+        if let Some(sandbox) = &*slot {
+            return Ok(Arc::clone(sandbox));
+        }
+        let config = SandboxConfig {
+            cache_dir: Some(self.data.join(CACHE_FOLDER)),
+            ..SandboxConfig::new(Arc::new(SystemClock))
+        };
+        let sandbox = Arc::new(Sandbox::new(config).map_err(|error| Error::explained(&error))?);
+        *slot = Some(Arc::clone(&sandbox));
+        Ok(sandbox)
+    }
+
+    pub(crate) fn ledger(&self) -> Result<LedgerStore, Error> {
+        let mut slot = lock(&self.ledger);
+        if let Some(ledger) = &*slot {
+            return Ok(ledger.clone());
+        }
+        let ledger = LedgerStore::open(&self.data, OpenOptions::new(SystemClock.now()))?;
+        *slot = Some(ledger.clone());
+        Ok(ledger)
+    }
+
+    async fn has_state(&self, loaded: &Loaded, ledger: &LedgerStore) -> Result<bool, Error> {
+        for (step, ..) in &loaded.plugins {
+            if !ledger.state(loaded.route.name().clone(), step.clone()).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // What it holds is set in one step, so a panic elsewhere cannot have left it half done.
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|error| {
+        Error::new(
+            "host-file-unreadable",
+            ErrorClass::InvalidInput,
+            format!("finding {}: {error}", path.display()),
+            "Check the path.",
+        )
+    })
+}
+
+/// Asks every connector of a route whether it can be used.
+pub(crate) async fn check_connectors(loaded: &Loaded) -> Result<Vec<ConnectorReport>, Error> {
+    let mut reports = Vec::new();
+    for (step, plugin, _) in &loaded.plugins {
+        let result = if *step == StepName::source() {
+            loaded.source.check().await
+        } else {
+            let destination = loaded.steps.iter().find(|found| found.name == *step).and_then(|s| s.destination());
+            let Some(destination) = destination else { continue };
+            destination.check().await
+        };
+        let failure = match result {
+            Ok(_) => None,
+            Err(CallError::Refused { failure, .. }) => Some(failure),
+            Err(CallError::Fault(fault)) => Some(fault.failure()),
+            Err(CallError::Host(error)) => return Err(error.into()),
+        };
+        reports.push(ConnectorReport {
+            step: step.clone(),
+            plugin: plugin.to_string(),
+            operational: failure.is_none(),
+            failure,
+        });
+    }
+    Ok(reports)
+}
+
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Source => "source",
+        Role::Transformer => "transformer",
+        Role::Destination => "destination",
+    }
+}
+
+/// `destination` is `None` for a source.
+fn in_words(can: &Abilities, destination: Option<bool>) -> String {
+    match destination {
+        None if can.re_reads => "reads again from any checkpoint".into(),
+        None => "cannot read again".into(),
+        Some(false) if can.pure => "pure".into(),
+        Some(false) => "not pure".into(),
+        Some(true) => {
+            let once = match can.idempotency {
+                Idempotency::NativeKey => "recognises its idempotency key",
+                Idempotency::Upsert => "writing again changes nothing",
+                Idempotency::Probe => "can be asked what was applied",
+                Idempotency::None => "a lost answer must be settled by a person",
+            };
+            let parts = match can.atomicity {
+                Atomicity::Atomic => "a batch as a whole",
+                Atomicity::PerRecord => "each record whole",
+                Atomicity::BestEffort => "a record may be applied in part",
+            };
+            let undo = if can.compensates { ", can undo" } else { "" };
+            format!("{once}; {parts}{undo}")
+        }
+    }
+}

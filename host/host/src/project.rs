@@ -1,0 +1,122 @@
+//! A project on disk: its folder, its files, its plugins and secrets.
+
+use crate::error::Error;
+use crossdock_model::{ErrorClass, PluginName, RouteName};
+use crossdock_route::{Project, ProjectFile, Route, RouteFile, SecretFrom};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The name of the file that makes a folder a project.
+pub const PROJECT_FILE: &str = "crossdock.toml";
+/// The folder of a project in which routes are looked for by name.
+const ROUTES_FOLDER: &str = "routes";
+
+/// A project folder whose `crossdock.toml` was read.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenProject {
+    pub(crate) folder: PathBuf,
+    pub(crate) file: Project,
+}
+
+/// The project that a file or folder belongs to: the nearest folder at or above it that holds a
+/// `crossdock.toml`.
+#[must_use]
+pub fn find_project(near: &Path) -> Option<PathBuf> {
+    let near = std::path::absolute(near).ok()?;
+    near.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).map(Path::to_path_buf)
+}
+
+impl OpenProject {
+    pub(crate) fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(PROJECT_FILE);
+        let text = read_text(&path, "project file")?;
+        let file = ProjectFile::parse(&path.display().to_string(), &text)?;
+        Ok(Self { folder: folder.to_path_buf(), file })
+    }
+
+    /// A path as it is written in the project or in a route.
+    pub(crate) fn resolve(&self, written: &str) -> PathBuf {
+        self.folder.join(written)
+    }
+
+    pub(crate) fn plugin_path(&self, name: &PluginName) -> Option<PathBuf> {
+        self.file.plugin(name).map(|entry| self.resolve(&entry.path))
+    }
+
+    /// The value of a secret, if the project has one at the moment.
+    ///
+    /// # Errors
+    /// When its file is there and cannot be read.
+    pub(crate) fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let Some(entry) = self.file.secret(name) else { return Ok(None) };
+        match &entry.from {
+            SecretFrom::Env(variable) => Ok(std::env::var_os(variable).map(|value| value.into_encoded_bytes())),
+            SecretFrom::File(path) => match std::fs::read(self.resolve(path)) {
+                Ok(mut bytes) => {
+                    if bytes.last() == Some(&b'\n') {
+                        bytes.pop();
+                    }
+                    if bytes.last() == Some(&b'\r') {
+                        bytes.pop();
+                    }
+                    Ok(Some(bytes))
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(Error::new(
+                    "host-secret-unreadable",
+                    ErrorClass::Environment,
+                    format!("reading secret {name} from {path}: {error}"),
+                    "Make the file readable for the user that runs Crossdock.",
+                )),
+            },
+        }
+    }
+
+    /// The file of a route, by the name that stands in it.
+    pub(crate) fn route_file(&self, name: &RouteName) -> Result<PathBuf, Error> {
+        for folder in [self.folder.join(ROUTES_FOLDER), self.folder.clone()] {
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+            paths.sort();
+            for path in paths {
+                let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+                if !is_toml || path.file_name().is_some_and(|file| file == PROJECT_FILE) {
+                    continue;
+                }
+                let Ok(text) = std::fs::read_to_string(&path) else { continue };
+                let named = RouteFile::parse(&path.display().to_string(), &text);
+                if named.is_ok_and(|route| route.name() == name) {
+                    return Ok(path);
+                }
+            }
+        }
+        Err(Error::new(
+            "host-route-not-found",
+            ErrorClass::InvalidInput,
+            format!("looking for route {name}: no valid route file in {} has this name", self.folder.display()),
+            format!("Put its file into {}/{ROUTES_FOLDER}, or check it with `crossdock check FILE`.", self.folder.display()),
+        ))
+    }
+}
+
+/// Reads a route file. Looks at nothing but the file.
+pub(crate) fn read_route(path: &Path) -> Result<Route, Error> {
+    let text = read_text(path, "route file")?;
+    Ok(RouteFile::parse(&path.display().to_string(), &text)?)
+}
+
+fn read_text(path: &Path, what: &str) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let fix = match error.kind() {
+            ErrorKind::NotFound => "Check the path.",
+            ErrorKind::InvalidData => "Save the file as UTF-8 text.",
+            _ => "Make the file readable for the user that runs Crossdock.",
+        };
+        Error::new(
+            "host-file-unreadable",
+            ErrorClass::InvalidInput,
+            format!("reading {what} {}: {error}", path.display()),
+            fix,
+        )
+    })
+}

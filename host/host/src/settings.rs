@@ -1,0 +1,63 @@
+//! A plugin's settings against the schema that the plugin describes.
+
+use crossdock_model::StepName;
+use crossdock_route::{Mistake, Route, codes};
+use jsonschema::error::ValidationErrorKind;
+use serde_json::{Map, Value};
+
+/// All that does not fit, each at its place in the route. `step` is `None` for the source.
+pub(crate) fn check(
+    route: &Route,
+    step: Option<&StepName>,
+    plugin: &str,
+    schema: &str,
+    settings: &Map<String, Value>,
+) -> Vec<Mistake> {
+    let at_plugin = route.span_of_plugin(step);
+    let broken = |why: String| {
+        Mistake::new(codes::SETTINGS, format!("the settings schema of `{plugin}` cannot be used: {why}"))
+            .at(at_plugin, "this plugin")
+            .with_fix("report it to the author of the plugin")
+    };
+    let schema: Value = match serde_json::from_str(schema) {
+        Ok(schema) => schema,
+        Err(error) => return vec![broken(error.to_string())],
+    };
+    let validator = match jsonschema::validator_for(&schema) {
+        Ok(validator) => validator,
+        Err(error) => return vec![broken(error.to_string())],
+    };
+    let settings = Value::Object(settings.clone());
+    let mut mistakes = Vec::new();
+    for error in validator.iter_errors(&settings) {
+        let pointer = error.instance_path().to_string();
+        let fix = format!("`crossdock plugin inspect` shows what settings `{plugin}` takes");
+        if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
+            for key in unexpected {
+                let place = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+                mistakes.push(
+                    Mistake::new(codes::SETTINGS, format!("`{plugin}` has no setting `{key}`"))
+                        .at(route.key_span_of(step, &place), "not a setting of this plugin")
+                        .with_fix(expected(&schema, &pointer).unwrap_or(fix.clone())),
+                );
+            }
+            continue;
+        }
+        let place = if pointer.is_empty() { "the settings".to_owned() } else { format!("setting {pointer}") };
+        mistakes.push(
+            Mistake::new(codes::SETTINGS, format!("{place} of `{plugin}`: {error}"))
+                .at(route.span_of(step, &pointer), "does not fit")
+                .with_fix(fix),
+        );
+    }
+    mistakes
+}
+
+/// The keys that the schema names at its top.
+fn expected(schema: &Value, pointer: &str) -> Option<String> {
+    if !pointer.is_empty() {
+        return None;
+    }
+    let keys: Vec<&str> = schema.get("properties")?.as_object()?.keys().map(String::as_str).collect();
+    Some(format!("expected one of {}", keys.join(", ")))
+}

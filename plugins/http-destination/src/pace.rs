@@ -1,0 +1,80 @@
+//! How long the next request may take, and whether there is still time for it.
+
+use crossdock_sdk::control;
+
+/// The shortest time that settings may give a request.
+pub(crate) const TIMEOUT_MIN_MS: u64 = 100;
+
+/// Kept back of a call's time to answer it: an interrupted write would leave all of its records indeterminate.
+const RESERVE_MS: u64 = 500;
+
+/// What is left must be this often the slowest request so far, or another one is not begun.
+const SLOWEST_TIMES: u64 = 4;
+
+/// No request is thought to be faster than this.
+const SLOWEST_MIN_MS: u64 = 250;
+
+/// The pace of one call.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    timeout_ms: u64,
+    slowest_ms: Option<u64>,
+}
+
+impl Pace {
+    pub(crate) fn new(timeout_ms: u64) -> Self {
+        Self { timeout_ms, slowest_ms: None }
+    }
+
+    /// How long requests that begin now may take; `None` if nothing more should begin, because the run was asked to
+    /// stop or the time is too short to wait for an answer.
+    pub(crate) fn next(&self) -> Option<u64> {
+        let left_ms = control::remaining_ms().saturating_sub(RESERVE_MS);
+        let wanted_ms = match self.slowest_ms {
+            None => TIMEOUT_MIN_MS,
+            Some(slowest_ms) => (slowest_ms.max(SLOWEST_MIN_MS) * SLOWEST_TIMES).min(self.timeout_ms),
+        };
+        (left_ms >= wanted_ms && !control::cancelled()).then(|| left_ms.min(self.timeout_ms))
+    }
+
+    /// Runs requests and remembers how long they took.
+    pub(crate) fn time<T>(&mut self, requests: impl FnOnce() -> T) -> T {
+        let before_ms = control::now_ms();
+        let answers = requests();
+        let took_ms = control::now_ms().saturating_sub(before_ms);
+        self.slowest_ms = self.slowest_ms.max(Some(took_ms));
+        answers
+    }
+}
+
+/// Milliseconds of a text such as `500ms`, `30s`, `2m`.
+pub(crate) fn timeout_ms(text: &str) -> Option<u64> {
+    let (number, unit_ms) = match (text.strip_suffix("ms"), text.strip_suffix('s'), text.strip_suffix('m')) {
+        (Some(number), ..) => (number, 1),
+        (_, Some(number), _) => (number, 1_000),
+        (.., Some(number)) => (number, 60_000),
+        _ => return None,
+    };
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    number.parse::<u64>().ok()?.checked_mul(unit_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use super::timeout_ms;
+
+    #[test]
+    fn times_are_read() {
+        let check = |text: &str, wanted: Option<u64>| assert_eq!(timeout_ms(text), wanted, "{text}");
+        check("500ms", Some(500));
+        check("30s", Some(30_000));
+        check("2m", Some(120_000));
+        for bad in ["", "s", "30", "1h", "-1s", "+1s", "1.5s", "1 s", "99999999999999999999m", "999999999999999999m"] {
+            check(bad, None);
+        }
+    }
+}

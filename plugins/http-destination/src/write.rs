@@ -1,0 +1,260 @@
+//! Writing a batch: one record a request, or many.
+
+use std::collections::VecDeque;
+
+use crossdock_sdk::{Answers, Batch, CallError, Failure, Record, Write, http, log};
+use http::{HttpError, Response};
+use serde_json::value::RawValue;
+
+use crate::{
+    answer::{Judged, Mood},
+    pace::Pace,
+    plan::{Many, Plan},
+    request::Rendered,
+    status::Meaning,
+    values::{Receipt, RecordsValue},
+};
+
+/// The host keeps at most so much of a target id.
+pub(crate) const TARGET_ID_MAX_BYTES: usize = 512;
+
+/// Records whose request is ready to be sent.
+struct Ready<'a> {
+    records: Vec<(Record<'a>, Receipt)>,
+    request: Rendered,
+}
+
+/// One call of `write`.
+struct Writing<'p, 'a, 'b> {
+    plan: &'p Plan,
+    answers: &'p mut Answers<'b>,
+    pace: Pace,
+    /// Records that go into one request together; one alone if they are not applied together.
+    queue: VecDeque<Vec<Record<'a>>>,
+    /// Something may have reached the other system.
+    sent: bool,
+}
+
+/// Writes a batch.
+///
+/// # Errors
+/// The grant does not cover the address, and nothing was sent.
+pub(crate) fn write(plan: &Plan, batch: &Batch<'_>, answers: &mut Answers<'_>) -> Result<(), CallError> {
+    let in_order = answers.stop_at_first_failure();
+    // An answer for many can hold failures in front of successes, so in order means one by one.
+    let together = plan.write.many.as_ref().filter(|_| !in_order).map_or(1, |many| many.records);
+    let records: Vec<Record<'_>> = batch.iter().collect();
+    let queue = records.chunks(together).map(<[Record<'_>]>::to_vec).collect();
+    let mut writing = Writing { plan, answers, pace: Pace::new(plan.timeout_ms), queue, sent: false };
+    let lanes = if in_order { 1 } else { plan.in_flight };
+    while writing.go_on(lanes)? {}
+    writing.answers.leave_rest_untouched();
+    Ok(())
+}
+
+impl<'a> Writing<'_, 'a, '_> {
+    /// Sends as many requests as there are lanes and takes their answers. False if no more should be sent.
+    fn go_on(&mut self, lanes: u32) -> Result<bool, CallError> {
+        let Some(timeout_ms) = self.pace.next() else { return Ok(false) };
+        let mut ready = Vec::new();
+        while ready.len() < lanes as usize {
+            let Some(records) = self.queue.pop_front() else { break };
+            match self.prepare(records) {
+                Some(request) => ready.push(request),
+                // The failure was the record's own, and nothing behind it may be touched.
+                None if self.answers.stop_at_first_failure() => return Ok(false),
+                None => {}
+            }
+        }
+        if ready.is_empty() {
+            return Ok(false);
+        }
+        let requests = ready.iter().map(|ready| self.request(ready, timeout_ms)).collect();
+        let answers = self.pace.time(|| http::send_all(requests, lanes));
+        self.take(ready, &answers)
+    }
+
+    /// The request for these records, without those that cannot be in one: they are rejected. None if none is left.
+    fn prepare(&mut self, records: Vec<Record<'a>>) -> Option<Ready<'a>> {
+        let mut fit = Vec::with_capacity(records.len());
+        let mut bodies = Vec::with_capacity(records.len());
+        for record in records {
+            match self.render(&record) {
+                Ok((receipt, rendered)) => {
+                    fit.push((record, receipt));
+                    bodies.push(rendered);
+                }
+                Err(failure) => self.answers.set(&record, Write::rejected(failure)),
+            }
+        }
+        if bodies.is_empty() {
+            return None;
+        }
+        let request = match &self.plan.write.many {
+            None => Ok(bodies.swap_remove(0)),
+            Some(many) => joined(bodies, many),
+        };
+        match request {
+            Ok(request) => Some(Ready { records: fit, request }),
+            Err(failure) => {
+                for (record, _) in fit {
+                    self.answers.set(&record, Write::rejected(failure.clone()));
+                }
+                None
+            }
+        }
+    }
+
+    fn render(&self, record: &Record<'a>) -> Result<(Receipt, Rendered), Failure> {
+        let write = &self.plan.write;
+        let receipt = Receipt::of_record(&write.kept, record)?;
+        let mut rendered = write.template.render(record)?;
+        if let Some(header) = &write.idempotency_header {
+            rendered.headers.push((header.clone(), record.key().to_owned()));
+        }
+        Ok((receipt, rendered))
+    }
+
+    fn request(&self, ready: &Ready<'a>, timeout_ms: u64) -> http::Request {
+        let handle = match ready.records.as_slice() {
+            [(record, _)] => Some(record.handle()),
+            _ => None,
+        };
+        ready.request.clone().request(&self.plan.credentials, timeout_ms, handle)
+    }
+
+    /// Says what became of the records of some requests. False if no more should be sent.
+    fn take(&mut self, ready: Vec<Ready<'a>>, answers: &[Result<Response, HttpError>]) -> Result<bool, CallError> {
+        let not_sent = |answer: &Result<Response, HttpError>| {
+            matches!(answer, Err(HttpError::NotGranted(_) | HttpError::NotConnected(_) | HttpError::Invalid(_)))
+        };
+        self.sent |= !answers.iter().all(not_sent);
+        if let Some(error @ HttpError::NotGranted(_)) = answers.iter().filter_map(|answer| answer.as_ref().err()).next()
+            && !self.sent
+        {
+            return Err(CallError::not_granted(Failure::from(error.clone())));
+        }
+        let lost = Err(HttpError::NoAnswer("the host gave no answer to the request".to_owned()));
+        let mut mood = Mood::default();
+        let by_item = self.plan.write.many.as_ref().is_some_and(|many| many.answers.is_some());
+        let reading = &self.plan.write.reading;
+        let mut all_done = true;
+        for (position, ready) in ready.into_iter().enumerate() {
+            let answer = answers.get(position).unwrap_or(&lost);
+            let judged = if by_item { reading.judge_whole(answer) } else { reading.judge(answer) };
+            mood.notice(answer, &judged);
+            all_done &= self.settle(ready, answer, judged);
+        }
+        Ok(!mood.says_stop() && (all_done || !self.answers.stop_at_first_failure()))
+    }
+
+    /// Says what became of the records of one request. False if one of them is not done.
+    fn settle(&mut self, ready: Ready<'a>, answer: &Result<Response, HttpError>, judged: Judged) -> bool {
+        let many = self.plan.write.many.as_ref();
+        let answers = many.and_then(|many| many.answers.as_ref()).zip(answer.as_ref().ok());
+        if let (Meaning::Ok | Meaning::Unchanged, Some((pointer, response))) = (judged.meaning, answers) {
+            let items = pointer.find(&response.body).ok().flatten();
+            let items = items.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
+            return self.settle_items(ready, response, &items.unwrap_or_default());
+        }
+        if judged.meaning == Meaning::Rejected && ready.records.len() > 1 {
+            // Nothing was applied, and one record may be to blame for it: look for it in halves.
+            let mut first: Vec<Record<'a>> = ready.records.into_iter().map(|(record, _)| record).collect();
+            let second = first.split_off(first.len() / 2);
+            self.queue.push_front(second);
+            self.queue.push_front(first);
+            return true;
+        }
+        let done = matches!(judged.meaning, Meaning::Ok | Meaning::Unchanged);
+        let body = answer.as_ref().map(|response| response.body.as_slice()).unwrap_or_default();
+        for (record, receipt) in ready.records {
+            let judged = Judged { meaning: judged.meaning, failure: judged.failure.clone() };
+            self.set(&record, receipt, judged, body);
+        }
+        done
+    }
+
+    /// Says what became of each record by its own part of the answer.
+    fn settle_items(&mut self, ready: Ready<'a>, response: &Response, items: &[&RawValue]) -> bool {
+        if items.len() != ready.records.len() {
+            let message = format!(
+                "the other system gave {} answers for {} records, so nobody can tell which is whose",
+                items.len(),
+                ready.records.len()
+            );
+            let failure = Failure::new("answers-do-not-match", message).detail(crate::answer::capped(&response.body));
+            for (record, _) in &ready.records {
+                self.answers.set(record, Write::unknown(failure.clone()));
+            }
+            return false;
+        }
+        let status = self.plan.write.many.as_ref().and_then(|many| many.status.as_ref());
+        let mut all_done = true;
+        for ((record, receipt), item) in ready.records.into_iter().zip(items) {
+            let part = item.get().as_bytes();
+            let judged = self.plan.write.reading.judge_item(status, response, part);
+            all_done &= matches!(judged.meaning, Meaning::Ok | Meaning::Unchanged);
+            self.set(&record, receipt, judged, part);
+        }
+        all_done
+    }
+
+    fn set(&mut self, record: &Record<'_>, mut receipt: Receipt, mut judged: Judged, part: &[u8]) {
+        let reading = &self.plan.write.reading;
+        let meaning = judged.meaning;
+        if let (Some(failure), Some(blamed)) = (judged.failure.take(), reading.blamed(part)) {
+            let body = self.plan.write.template.body.as_ref();
+            let origin = body.and_then(|body| body.origin(blamed.tokens()));
+            judged.failure = Some(match origin {
+                Some(pointer) => failure.pointer(pointer.to_string()),
+                None => failure,
+            });
+        }
+        let mut write = judged.into_write();
+        if matches!(meaning, Meaning::Ok | Meaning::Unchanged) {
+            let id = reading.target_id(part);
+            if reading.target_id.is_some() && id.is_none() {
+                log::warn(format!("record {}: written, but the answer holds no target id", record.id()));
+            }
+            receipt.target_id = id.clone();
+            match id {
+                Some(id) if id.len() <= TARGET_ID_MAX_BYTES => write = write.target_id(id),
+                Some(_) => log::warn(format!("record {}: the target id is longer than 512 bytes", record.id())),
+                None => {}
+            }
+        }
+        // What was there before this write is not this write's to undo.
+        if meaning == Meaning::Ok && self.plan.undo.is_some() {
+            receipt.add_answer(&self.plan.write.kept, part);
+            match receipt.finish() {
+                Some(bytes) => write = write.receipt(bytes),
+                None => log::warn(format!("record {}: what undoing it needs is larger than 16 KiB", record.id())),
+            }
+        }
+        self.answers.set(record, write);
+    }
+}
+
+/// One request for many records.
+fn joined(bodies: Vec<Rendered>, many: &Many) -> Result<Rendered, Failure> {
+    let mut bodies = bodies.into_iter();
+    let mut array = vec![b'['];
+    let mut request = None;
+    for rendered in bodies.by_ref() {
+        if array.len() > 1 {
+            array.push(b',');
+        }
+        array.extend_from_slice(rendered.body.as_deref().unwrap_or(b"null"));
+        request.get_or_insert(Rendered { body: None, ..rendered });
+    }
+    array.push(b']');
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Failure::new("not-json", format!("the records do not make one JSON array: {error}"))
+    };
+    let text = String::from_utf8(array).map_err(|error| unreadable(&error))?;
+    let raw = RawValue::from_string(text).map_err(|error| unreadable(&error))?;
+    let mut body = Vec::new();
+    many.body.render(&RecordsValue(&raw), &mut body)?;
+    let request = request.map_or_else(|| Err(unreadable(&"there are none")), Ok)?;
+    Ok(Rendered { body: Some(body), ..request })
+}

@@ -1,0 +1,41 @@
+//! The formats of texts in JSON Schema. The readers in `read` and `shared` say the same in code; a test
+//! compares the two.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
+
+macro_rules! formats {
+    ($($(#[doc = $doc:literal])* $format:ident = $pattern:literal;)*) => {$(
+        $(#[doc = $doc])*
+        pub(crate) enum $format {}
+
+        impl JsonSchema for $format {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($format).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": $pattern })
+            }
+        }
+    )*};
+}
+
+formats! {
+    /// The name of a route, a step or a plugin.
+    Name = "^[a-z][a-z0-9-]{0,63}$";
+    /// The name of a secret.
+    SecretName = "^[A-Za-z][A-Za-z0-9_-]{0,63}$";
+    /// A whole number and a unit of time.
+    Duration = "^[0-9]+(ms|s|m|h|d)$";
+    /// A whole number and a unit of size.
+    Size = "^[0-9]+(B|KiB|MiB|GiB)$";
+    /// Scheme, host and port.
+    Origin = "^https?://[^/?#@*]+/?$";
+    /// A SHA-256.
+    Digest = "^sha256:[0-9a-f]{64}$";
+}

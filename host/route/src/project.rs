@@ -1,0 +1,337 @@
+//! The project file `crossdock.toml`: as written and as checked.
+
+use crate::codes;
+use crate::document::document;
+use crate::formats;
+use crate::mistake::{Mistake, Mistakes, SourceText, Span};
+use crate::read::{At, Fields, Node, Notes, name_text, shown, text};
+use crate::shared::{LimitsFile, PluginLimits, check_secret_name};
+use crate::spans::SpanTree;
+use crossdock_model::PluginName;
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use toml::de::{DeTable, DeValue};
+
+/// Where a project keeps its data, if it does not say.
+const DATA_DEFAULT: &str = ".crossdock";
+
+/// A Crossdock project: where plugins are, where secrets come from, what plugins may use.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "Crossdock project")]
+pub struct ProjectFile {
+    /// The plugins of the project, each under the name by which routes refer to it.
+    #[schemars(with = "Option<BTreeMap<formats::Name, PluginFile>>")]
+    plugins: Option<At<Vec<(PluginName, PluginFile)>>>,
+    /// The secrets of the project: where each comes from, never what it is.
+    #[schemars(with = "Option<BTreeMap<formats::SecretName, SecretFile>>")]
+    secrets: Option<At<Vec<(String, SecretFile)>>>,
+    /// What each plugin may use, unless its route says something else.
+    #[schemars(with = "Option<LimitsFile>")]
+    limits: Option<At<LimitsFile>>,
+    /// The folder for the ledger and everything else that Crossdock keeps; if it is relative, within the
+    /// project's folder.
+    #[schemars(with = "Option<String>", length(min = 1), extend("default" = DATA_DEFAULT))]
+    data: Option<At<String>>,
+}
+
+/// Where a plugin is.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Plugin")]
+struct PluginFile {
+    /// The component's file; if it is relative, within the project's folder.
+    #[schemars(with = "String", length(min = 1))]
+    path: Option<At<String>>,
+    /// The SHA-256 of the file: "sha256:" and 64 hexadecimal digits. A file with another one is refused.
+    #[schemars(with = "Option<formats::Digest>")]
+    digest: Option<At<String>>,
+}
+
+/// Where a secret comes from: exactly one of the two.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Secret", extend("minProperties" = 1, "maxProperties" = 1))]
+struct SecretFile {
+    /// The environment variable that holds it.
+    #[schemars(with = "Option<String>", length(min = 1))]
+    env: Option<At<String>>,
+    /// The file that holds it and nothing else (a newline at the end does not count); if it is relative, within
+    /// the project's folder.
+    #[schemars(with = "Option<String>", length(min = 1))]
+    file: Option<At<String>>,
+}
+
+impl ProjectFile {
+    /// Reads and checks the text of a project file. Looks at nothing but the text. An empty text is a project
+    /// without plugins. `file_name` appears in messages.
+    ///
+    /// # Errors
+    /// All mistakes of the text. While its syntax is wrong, only mistakes of syntax are looked for.
+    pub fn parse(file_name: &str, text: &str) -> Result<Project, Mistakes> {
+        let source = SourceText::new(file_name, text);
+        let document = document(&source)?;
+        let mut notes = Notes::new(&source.text);
+        let written = Self::read(document.get_ref(), &mut notes);
+        let project = written.check(&source, SpanTree::of_document(&document));
+        notes.settle(&source, project)
+    }
+
+    fn read(table: &DeTable<'_>, notes: &mut Notes<'_>) -> Self {
+        let mut fields = Fields::new("the project", table, None, notes);
+        let project = Self {
+            plugins: fields.optional("plugins", |node, notes| {
+                let table = node.table(notes, "[plugins] with a line for each plugin")?;
+                let entries = Fields::entries(table).into_iter();
+                Some(entries.filter_map(|(key, node)| PluginFile::read(key, node, notes)).collect())
+            }),
+            secrets: fields.optional("secrets", |node, notes| {
+                let table = node.table(notes, "[secrets] with a line for each secret")?;
+                let entries = Fields::entries(table).into_iter();
+                Some(entries.filter_map(|(key, node)| SecretFile::read(key, node, notes)).collect())
+            }),
+            limits: fields.optional("limits", LimitsFile::read),
+            data: fields.optional("data", text),
+        };
+        fields.finish();
+        project
+    }
+
+    fn check(self, source: &Arc<SourceText>, spans: SpanTree) -> Option<Project> {
+        let plugins = self.plugins.map(|at| at.value).unwrap_or_default().into_iter();
+        let plugins = plugins.map(|(name, file)| {
+            Some(PluginEntry { name, path: file.path?.value, digest: file.digest.map(|at| at.value) })
+        });
+        let secrets = self.secrets.map(|at| at.value).unwrap_or_default().into_iter();
+        let secrets = secrets.map(|(name, file)| {
+            let from = match (file.env, file.file) {
+                (Some(env), None) => SecretFrom::Env(env.value),
+                (None, Some(file)) => SecretFrom::File(file.value),
+                _ => return None,
+            };
+            Some(SecretEntry { name, from })
+        });
+        Some(Project(Arc::new(Inner {
+            plugins: plugins.collect::<Option<_>>()?,
+            secrets: secrets.collect::<Option<_>>()?,
+            limits: self.limits.map(|at| at.value.check()).unwrap_or_default(),
+            data: self.data.map_or_else(|| DATA_DEFAULT.to_owned(), |at| at.value),
+            text: Arc::clone(source),
+            spans,
+        })))
+    }
+}
+
+impl PluginFile {
+    fn read(key: At<&str>, node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<(PluginName, Self)> {
+        let name = name_text(key, notes);
+        if let DeValue::String(path) = node.value.get_ref() {
+            node.wrong_type(notes, "a table", format!("write {{ path = {:?} }}", shown(path)));
+            return None;
+        }
+        let table = node.table(notes, "map = { path = \"plugins/map.wasm\" }")?;
+        let mut fields = Fields::new("a plugin", table, Some(node.span()), notes);
+        let planned = ["oci", "url"].into_iter().find(|key| table.contains_key(*key));
+        let fetched = |span: Span| {
+            Mistake::new(
+                codes::NOT_AVAILABLE,
+                "plugins from a registry or an address are not available in this version",
+            )
+            .at(span, "only `path` is")
+            .with_fix(
+                "fetch the component yourself and write path = \"…\"; `digest` makes sure that it is the right one",
+            )
+        };
+        let plugin = Self {
+            path: match planned {
+                Some(_) => fields.optional("path", text),
+                None => fields.required("path", "path = \"…\", the component's file", text),
+            },
+            digest: fields.optional("digest", digest),
+        };
+        fields.refuse("oci", fetched);
+        fields.refuse("url", fetched);
+        fields.finish();
+        Some((name?, plugin))
+    }
+}
+
+fn digest(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<String> {
+    let digest = text(node, notes)?;
+    let hex = digest.strip_prefix("sha256:").unwrap_or_default();
+    if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        return Some(digest);
+    }
+    let fix = "write \"sha256:\" and 64 hexadecimal digits in lower case; `crossdock plugin inspect` shows them";
+    node.bad_value(notes, "this is not a digest".to_owned(), "not a SHA-256", fix);
+    None
+}
+
+impl SecretFile {
+    fn read(key: At<&str>, node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<(String, Self)> {
+        let named = check_secret_name(key, notes);
+        let example = "{ env = \"ERP_TOKEN\" } or { file = \"secrets/erp-token\" }";
+        let DeValue::Table(table) = node.value.get_ref() else {
+            // Perhaps it is the secret itself that stands there.
+            notes.hide(node.span());
+            notes.add(
+                Mistake::new(codes::WRONG_TYPE, format!("secret `{}` must be a table", shown(key.value)))
+                    .at(key.span, "this secret")
+                    .with_fix(format!("say where the secret comes from, never what it is: {example}")),
+            );
+            return None;
+        };
+        for (_, node) in Fields::entries(table).iter().filter(|(key, _)| !matches!(key.value, "env" | "file")) {
+            notes.hide(node.span());
+        }
+        let mut fields = Fields::new("a secret", table, Some(key.span), notes);
+        let secret = Self { env: fields.optional("env", text), file: fields.optional("file", text) };
+        for key in ["value", "text"] {
+            fields.refuse(key, |span| {
+                Mistake::new(codes::UNKNOWN_KEY, "a secret itself never stands in this file")
+                    .at(span, "not allowed here")
+                    .with_fix(format!("say where it comes from: {example}; and change it, if this file was shared"))
+            });
+        }
+        match (table.contains_key("env"), table.contains_key("file")) {
+            (false, false) if table.is_empty() => fields.notes.add(
+                Mistake::new(codes::MISSING_KEY, format!("secret `{}` comes from nowhere", shown(key.value)))
+                    .at(key.span, "neither `env` nor `file`")
+                    .with_fix(format!("write {example}")),
+            ),
+            (true, true) => fields.notes.add(
+                Mistake::new(codes::BAD_VALUE, format!("secret `{}` has two origins", shown(key.value)))
+                    .at(key.span, "both `env` and `file`")
+                    .with_fix(format!("write one of them: {example}")),
+            ),
+            _ => {}
+        }
+        // If there are other keys only, they were refused or are unknown.
+        fields.finish();
+        named.then(|| (key.value.to_owned(), secret))
+    }
+}
+
+/// A project without mistakes in itself. Made by [`ProjectFile::parse`] only, and never changed; cheap to clone.
+/// Serialises to what it means, without its text.
+#[derive(Debug, Clone)]
+pub struct Project(Arc<Inner>);
+
+#[derive(Debug, Serialize)]
+struct Inner {
+    plugins: Vec<PluginEntry>,
+    secrets: Vec<SecretEntry>,
+    limits: PluginLimits,
+    data: String,
+    #[serde(skip)]
+    text: Arc<SourceText>,
+    #[serde(skip)]
+    spans: SpanTree,
+}
+
+/// A plugin of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PluginEntry {
+    /// The name by which routes refer to it.
+    pub name: PluginName,
+    /// The component's file, as written; if it is relative, within the project's folder.
+    pub path: String,
+    /// `sha256:` and 64 hexadecimal digits in lower case: what the file must have. The host checks it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+/// A secret of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SecretEntry {
+    /// The name by which grants and settings refer to it.
+    pub name: String,
+    /// Where it comes from.
+    pub from: SecretFrom,
+}
+
+/// Where a secret comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretFrom {
+    /// The environment variable of this name.
+    Env(String),
+    /// The file at this path, as written; if it is relative, within the project's folder.
+    File(String),
+}
+
+impl Serialize for Project {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl Project {
+    /// The name of its file, as it was given.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.0.text.file
+    }
+
+    /// Its plugins, in the order in which they are written.
+    #[must_use]
+    pub fn plugins(&self) -> &[PluginEntry] {
+        &self.0.plugins
+    }
+
+    /// The plugin with this name.
+    #[must_use]
+    pub fn plugin(&self, name: &PluginName) -> Option<&PluginEntry> {
+        self.0.plugins.iter().find(|plugin| plugin.name == *name)
+    }
+
+    /// Its secrets, in the order in which they are written.
+    #[must_use]
+    pub fn secrets(&self) -> &[SecretEntry] {
+        &self.0.secrets
+    }
+
+    /// The secret with this name.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<&SecretEntry> {
+        self.0.secrets.iter().find(|secret| secret.name == name)
+    }
+
+    /// What it says about the limits of plugins; see [`PluginLimits::within`].
+    #[must_use]
+    pub fn limits(&self) -> &PluginLimits {
+        &self.0.limits
+    }
+
+    /// The folder for the ledger and everything else that is kept, as written; if it is relative, within the
+    /// project's folder.
+    #[must_use]
+    pub fn data(&self) -> &str {
+        &self.0.data
+    }
+
+    /// Where the path of a plugin stands in the text.
+    #[must_use]
+    pub fn span_of_plugin(&self, name: &PluginName) -> Span {
+        self.0.spans.nearest(&format!("/plugins/{name}/path"), false)
+    }
+
+    /// Where the digest of a plugin stands in the text.
+    #[must_use]
+    pub fn span_of_digest(&self, name: &PluginName) -> Span {
+        self.0.spans.nearest(&format!("/plugins/{name}/digest"), false)
+    }
+
+    /// Where a secret stands in the text.
+    #[must_use]
+    pub fn span_of_secret(&self, name: &str) -> Span {
+        self.0.spans.nearest(&format!("/secrets/{name}"), true)
+    }
+
+    /// Reports mistakes that were found in this project after it was read, in the order of their places.
+    ///
+    /// # Errors
+    /// When there are any.
+    pub fn report(&self, mistakes: Vec<Mistake>) -> Result<(), Mistakes> {
+        Mistakes::check(&self.0.text, mistakes)
+    }
+}

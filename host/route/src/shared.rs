@@ -1,0 +1,302 @@
+//! Grants and limits: what both sources and steps may have, and projects too.
+
+use crate::codes;
+use crate::formats;
+use crate::mistake::Mistake;
+use crate::read::{At, Fields, Node, Notes, duration, flag, list, shown, size, text};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use url::Url;
+
+/// Bounds of what a route or project may set as a plugin's memory.
+const MEMORY_MIN_BYTES: u64 = 1 << 20;
+const MEMORY_MAX_BYTES: u64 = 4 << 30;
+/// Bounds of what a route or project may set as the time of a call.
+const TIME_MIN_MS: u64 = 10;
+const TIME_MAX_MS: u64 = 3_600_000;
+
+/// What a plugin may use, as written.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Limits")]
+pub(crate) struct LimitsFile {
+    /// The most memory of one instance, all its memories and tables together. From "1MiB" to "4GiB".
+    #[schemars(with = "Option<formats::Size>", extend("default" = "256MiB"))]
+    memory: Option<At<u64>>,
+    /// The longest time of one call, waiting included. From "10ms" to "1h".
+    #[schemars(with = "Option<formats::Duration>", extend("default" = "30s"))]
+    call_time: Option<At<u64>>,
+    /// The most computing time of one call. From "10ms" to "1h".
+    #[schemars(with = "Option<formats::Duration>", extend("default" = "10s"))]
+    cpu_time: Option<At<u64>>,
+}
+
+impl LimitsFile {
+    pub(crate) fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let table = node.table(notes, "limits = { memory = \"256MiB\", call_time = \"30s\" }")?;
+        let mut fields = Fields::new("`limits`", table, Some(node.span()), notes);
+        let limits = Self {
+            memory: fields.optional("memory", size(MEMORY_MIN_BYTES, MEMORY_MAX_BYTES)),
+            call_time: fields.optional("call_time", duration(TIME_MIN_MS, TIME_MAX_MS)),
+            cpu_time: fields.optional("cpu_time", duration(TIME_MIN_MS, TIME_MAX_MS)),
+        };
+        fields.finish();
+        Some(limits)
+    }
+
+    pub(crate) fn check(&self) -> PluginLimits {
+        PluginLimits {
+            memory_max_bytes: self.memory.map(|at| at.value),
+            call_time_max_ms: self.call_time.map(|at| at.value),
+            cpu_time_max_ms: self.cpu_time.map(|at| at.value),
+        }
+    }
+}
+
+/// What a route or project says about the limits of plugins; what it does not say is decided above it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct PluginLimits {
+    /// The most memory of one instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_max_bytes: Option<u64>,
+    /// The longest time of one call, waiting included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_time_max_ms: Option<u64>,
+    /// The most computing time of one call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_time_max_ms: Option<u64>,
+}
+
+impl PluginLimits {
+    /// The limits that hold for a plugin: what is said here, else in `project`, else the defaults.
+    #[must_use]
+    pub fn within(&self, project: &Self) -> Limits {
+        let default = Limits::default();
+        let pick = |own: Option<u64>, above: Option<u64>, default| own.or(above).unwrap_or(default);
+        Limits {
+            memory_max_bytes: pick(self.memory_max_bytes, project.memory_max_bytes, default.memory_max_bytes),
+            call_time_max_ms: pick(self.call_time_max_ms, project.call_time_max_ms, default.call_time_max_ms),
+            cpu_time_max_ms: pick(self.cpu_time_max_ms, project.cpu_time_max_ms, default.cpu_time_max_ms),
+        }
+    }
+}
+
+/// The limits that hold for a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// The most memory of one instance, all its memories and tables together.
+    pub memory_max_bytes: u64,
+    /// The longest time of one call, waiting included.
+    pub call_time_max_ms: u64,
+    /// The most computing time of one call.
+    pub cpu_time_max_ms: u64,
+}
+
+impl Default for Limits {
+    /// 256 MiB, 30 s, 10 s.
+    fn default() -> Self {
+        Self { memory_max_bytes: 256 << 20, call_time_max_ms: 30_000, cpu_time_max_ms: 10_000 }
+    }
+}
+
+/// What a plugin may reach, as written. What is not granted cannot be reached.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Grants")]
+pub(crate) struct GrantsFile {
+    /// Directories of this machine.
+    #[schemars(with = "Option<Vec<DirFile>>")]
+    dirs: Option<At<Vec<At<DirFile>>>>,
+    /// Addresses that may be asked over HTTP: scheme, host and, if it is not the usual one, port, for example
+    /// "https://erp.example.com" or "http://127.0.0.1:8080".
+    #[schemars(with = "Option<Vec<formats::Origin>>")]
+    http: Option<At<Vec<At<String>>>>,
+    /// Names of secrets of the project that the plugin may have put on the wire, without seeing them.
+    #[schemars(with = "Option<Vec<formats::SecretName>>")]
+    secrets: Option<At<Vec<At<String>>>>,
+    /// Names of granted secrets that the plugin may also see. Most plugins need none.
+    #[schemars(with = "Option<Vec<formats::SecretName>>")]
+    reveal: Option<At<Vec<At<String>>>>,
+}
+
+/// A directory, as written.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Directory")]
+pub(crate) struct DirFile {
+    /// The directory on this machine; if it is relative, within the project's folder.
+    #[schemars(with = "String", length(min = 1))]
+    host: Option<At<String>>,
+    /// The name under which the plugin sees it, for example "/in".
+    #[schemars(with = "String", regex(pattern = r"^/"))]
+    guest: Option<At<String>>,
+    /// Whether the plugin may write to it.
+    #[schemars(with = "Option<bool>", extend("default" = false))]
+    write: Option<At<bool>>,
+}
+
+impl GrantsFile {
+    pub(crate) fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let table = node.table(notes, "grants = { http = [\"https://erp.example.com\"] }")?;
+        let mut fields = Fields::new("`grants`", table, Some(node.span()), notes);
+        let dirs = "[{ host = \"data\", guest = \"/in\" }]";
+        let grants = Self {
+            dirs: fields.optional("dirs", |node, notes| list(node, notes, dirs, DirFile::read)),
+            http: fields.optional("http", |node, notes| list(node, notes, "[\"https://erp.example.com\"]", origin)),
+            secrets: fields.optional("secrets", |node, notes| list(node, notes, "[\"ERP_TOKEN\"]", secret_name)),
+            reveal: fields.optional("reveal", |node, notes| list(node, notes, "[\"ERP_TOKEN\"]", secret_name)),
+        };
+        fields.finish();
+        Some(grants)
+    }
+
+    pub(crate) fn check(&self, notes: &mut Notes<'_>) -> Grants {
+        let secrets = self.secrets.as_ref().map(|at| at.value.as_slice()).unwrap_or_default();
+        let reveal = self.reveal.as_ref().map(|at| at.value.as_slice()).unwrap_or_default();
+        for name in reveal.iter().filter(|name| !secrets.iter().any(|secret| secret.value == name.value)) {
+            let message = format!("secret `{}` is to be revealed and is not granted", name.value);
+            notes.add(
+                Mistake::new(codes::BAD_VALUE, message)
+                    .at(name.span, "not among `secrets`")
+                    .with_fix("name it in `secrets` as well, or leave it out here"),
+            );
+        }
+        let dirs = self.dirs.as_ref().map(|at| at.value.as_slice()).unwrap_or_default();
+        let guests = dirs.iter().filter_map(|dir| dir.value.guest.as_ref());
+        refuse_repeated(guests, "guest directory", notes);
+        let values = |list: &[At<String>]| list.iter().map(|at| at.value.clone()).collect();
+        Grants {
+            dirs: dirs.iter().filter_map(|dir| dir.value.check()).collect(),
+            http: values(self.http.as_ref().map(|at| at.value.as_slice()).unwrap_or_default()),
+            secrets: values(secrets),
+            reveal: values(reveal),
+        }
+    }
+}
+
+/// Notes each name that was there before.
+pub(crate) fn refuse_repeated<'w, N: AsRef<str> + 'w>(
+    names: impl Iterator<Item = &'w At<N>>,
+    what: &str,
+    notes: &mut Notes<'_>,
+) {
+    let mut first = BTreeMap::new();
+    for name in names {
+        if let Some(earlier) = first.get(name.value.as_ref()) {
+            let message = format!("{what} `{}` is there twice", shown(name.value.as_ref()));
+            notes.add(
+                Mistake::new(codes::DUPLICATE, message)
+                    .at(name.span, "the second time")
+                    .with_related(*earlier, "the first time")
+                    .with_fix("give each its own name"),
+            );
+        } else {
+            first.insert(name.value.as_ref(), name.span);
+        }
+    }
+}
+
+impl DirFile {
+    fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let table = node.table(notes, "{ host = \"data\", guest = \"/in\" }")?;
+        let mut fields = Fields::new("a directory", table, Some(node.span()), notes);
+        let dir = Self {
+            host: fields.required("host", "host = \"data\", the directory on this machine", text),
+            guest: fields.required("guest", "guest = \"/in\", the name under which the plugin sees it", guest_path),
+            write: fields.optional("write", flag),
+        };
+        fields.finish();
+        Some(dir)
+    }
+
+    fn check(&self) -> Option<DirGrant> {
+        Some(DirGrant {
+            host: self.host.as_ref()?.value.clone(),
+            guest: self.guest.as_ref()?.value.clone(),
+            write: self.write.is_some_and(|at| at.value),
+        })
+    }
+}
+
+/// An absolute path without empty, `.` or `..` parts.
+fn guest_path(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<String> {
+    let path = text(node, notes)?;
+    let parts = path.strip_prefix('/').map(|rest| rest.split('/').collect::<Vec<_>>());
+    let fits = |part: &&str| !matches!(*part, "" | "." | "..") && !part.contains('\\');
+    if parts.is_some_and(|parts| parts.iter().all(fits)) {
+        return Some(path);
+    }
+    let fix = "write a path that starts with / and has no empty, `.` or `..` parts, for example \"/in\"";
+    node.bad_value(notes, format!("`{}` is not a name for a directory", shown(&path)), "", fix);
+    None
+}
+
+/// Scheme, host and port; as `url` writes them.
+fn origin(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<String> {
+    let written = text(node, notes)?;
+    let problem = match Url::parse(&written) {
+        Err(_) if !written.contains("://") => "the scheme is missing",
+        Err(_) => "not an address",
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => "only http and https can be granted",
+        Ok(url) if url.host_str().is_none_or(|host| host.contains('*')) => "each host must be named",
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => "credentials do not belong here",
+        Ok(url) if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {
+            "a grant covers a host as a whole: no path"
+        }
+        Ok(url) => return Some(url.origin().ascii_serialization()),
+    };
+    let fix = "write scheme, host and port only, for example \"https://erp.example.com\" or \"http://127.0.0.1:8080\"";
+    let message = match written.contains('@') {
+        true => {
+            notes.hide(node.span());
+            "this address cannot be granted".to_owned()
+        }
+        false => format!("`{}` cannot be granted", shown(&written)),
+    };
+    node.bad_value(notes, message, problem, fix);
+    None
+}
+
+/// The name of a secret.
+pub(crate) fn secret_name(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<String> {
+    let name = text(node, notes)?;
+    check_secret_name(At { value: &name, span: node.span() }, notes).then_some(name)
+}
+
+/// Whether this can be the name of a secret; notes it if not.
+pub(crate) fn check_secret_name(name: At<&str>, notes: &mut Notes<'_>) -> bool {
+    let text = name.value;
+    let fits = (1..=64).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if !fits {
+        notes.add(
+            Mistake::new(codes::BAD_VALUE, format!("{:?} cannot be a secret's name", shown(text)))
+                .at(name.span, "not a name")
+                .with_fix("use 1 to 64 letters, digits, _ and -, starting with a letter, for example ERP_TOKEN"),
+        );
+    }
+    fits
+}
+
+/// What a plugin may reach.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Grants {
+    /// Directories.
+    pub dirs: Vec<DirGrant>,
+    /// Scheme, host and port, normalised; the usual port of a scheme is left out.
+    pub http: Vec<String>,
+    /// Names of secrets that it may have put on the wire.
+    pub secrets: Vec<String>,
+    /// Those of them that it may see.
+    pub reveal: Vec<String>,
+}
+
+/// A directory that a plugin may reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DirGrant {
+    /// The directory on this machine, as written; if it is relative, within the project's folder.
+    pub host: String,
+    /// The absolute path under which the plugin sees it.
+    pub guest: String,
+    /// Whether the plugin may write to it.
+    pub write: bool,
+}

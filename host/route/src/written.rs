@@ -1,0 +1,336 @@
+//! A route as written.
+
+use crate::codes;
+use crate::formats;
+use crate::mistake::Mistake;
+use crate::read::{At, Fields, Node, Notes, Word, duration, flag, list, name, number, ratio, size, word};
+use crate::retry::{ATTEMPTS_MAX, TOTAL_MAX_MS, WAIT_MIN_MS};
+use crate::route::{BatchLimits, LogLevel, MAX_FAULTS_DEFAULT, OnError, Priority, Rollback, Trigger};
+use crate::shared::{GrantsFile, LimitsFile};
+use crate::values;
+use crossdock_model::{PluginName, RouteName, StepName};
+use schemars::JsonSchema;
+use serde_json::{Map, Value};
+use toml::de::{DeTable, DeValue};
+
+/// Bounds of what a route may set as the size of a batch.
+const RECORDS_MAX: u32 = 10_000;
+const BYTES_MIN: u64 = 1 << 10;
+const BYTES_MAX: u64 = 64 << 20;
+
+/// Keys of the route that are easily written below a table, where TOML counts them to that table.
+const ROUTE_KEYS: &[&str] = &[
+    "trigger",
+    "priority",
+    "on_error",
+    "max_failed",
+    "max_failed_ratio",
+    "max_faults",
+    "keep_payloads",
+    "rollback",
+    "log",
+    "batch",
+];
+const ROUTE_KEYS_FIX: &str = "this is a key of the route: write it at the top of the file, above the first table";
+
+/// A Crossdock route: where records come from, what is done with them in which order, and what happens when
+/// something fails.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "Crossdock route")]
+pub struct RouteFile {
+    /// The name of the route: 1 to 64 characters of a-z, 0-9 and -, starting with a letter. The ledger knows the
+    /// route by it, so a route that is renamed starts from the beginning.
+    #[schemars(with = "formats::Name")]
+    pub(crate) name: Option<At<RouteName>>,
+    /// When the route runs. "manual": when `crossdock run` is called.
+    #[schemars(with = "Option<Trigger>", extend("default" = "manual"))]
+    pub(crate) trigger: Option<At<Trigger>>,
+    /// How the route stands against others that run at the same time.
+    #[schemars(with = "Option<Priority>", extend("default" = "normal"))]
+    pub(crate) priority: Option<At<Priority>>,
+    /// What happens after a record failed.
+    #[schemars(with = "Option<OnError>", extend("default" = "stop"))]
+    pub(crate) on_error: Option<At<OnError>>,
+    /// With on_error = "continue": the run stops when more records than this failed. No limit if it is absent.
+    #[schemars(with = "Option<u64>")]
+    pub(crate) max_failed: Option<At<u64>>,
+    /// With on_error = "continue": the run stops when a larger share of its records than this failed, from 0 to 1.
+    #[schemars(with = "Option<f64>", range(min = 0, max = 1))]
+    pub(crate) max_failed_ratio: Option<At<f64>>,
+    /// The run stops when its plugins committed more faults than this.
+    #[schemars(with = "Option<u32>", range(min = 1), extend("default" = MAX_FAULTS_DEFAULT))]
+    pub(crate) max_faults: Option<At<u32>>,
+    /// Whether the payloads of records that are not ok are kept, so that they can be put through again.
+    #[schemars(with = "Option<bool>", extend("default" = true))]
+    pub(crate) keep_payloads: Option<At<bool>>,
+    /// What is undone when a step fails.
+    #[schemars(with = "Option<Rollback>", extend("default" = "none"))]
+    pub(crate) rollback: Option<At<Rollback>>,
+    /// How much is kept of records that are ok.
+    #[schemars(with = "Option<LogLevel>", extend("default" = "ids"))]
+    pub(crate) log: Option<At<LogLevel>>,
+    /// How many records are handed over together.
+    #[schemars(with = "Option<BatchFile>")]
+    pub(crate) batch: Option<At<BatchFile>>,
+    /// Where records come from.
+    #[schemars(with = "SourceFile")]
+    pub(crate) source: Option<At<SourceFile>>,
+    /// What is done with each record, in this order. At least one of the steps must be a destination.
+    #[schemars(with = "Vec<StepFile>", length(min = 1))]
+    pub(crate) step: Option<At<Vec<At<StepFile>>>>,
+}
+
+/// How many records are handed over together; the smaller limit counts.
+#[derive(Debug, Clone, Copy, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Batch")]
+pub(crate) struct BatchFile {
+    /// The most records, from 1 to 10000; a plugin may want fewer.
+    #[schemars(with = "Option<u32>", range(min = 1, max = RECORDS_MAX), extend("default" = BatchLimits::DEFAULT.records_max))]
+    pub(crate) records: Option<At<u32>>,
+    /// The most bytes of ids and payloads together, from "1KiB" to "64MiB". A single larger record makes a batch
+    /// of its own.
+    #[schemars(with = "Option<formats::Size>", extend("default" = "1MiB"))]
+    pub(crate) bytes: Option<At<u64>>,
+}
+
+/// Where records come from.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Source")]
+pub(crate) struct SourceFile {
+    /// The name under which the project knows the plugin.
+    #[schemars(with = "formats::Name")]
+    pub(crate) plugin: Option<At<PluginName>>,
+    /// The plugin's own settings; `crossdock plugin inspect` shows which there are.
+    #[schemars(with = "Option<Map<String, Value>>")]
+    pub(crate) settings: Option<At<Map<String, Value>>>,
+    /// What the plugin may reach. What is not granted cannot be reached.
+    #[schemars(with = "Option<GrantsFile>")]
+    pub(crate) grants: Option<At<GrantsFile>>,
+    /// What the plugin may use; what is not said here is decided by the project.
+    #[schemars(with = "Option<LimitsFile>")]
+    pub(crate) limits: Option<At<LimitsFile>>,
+}
+
+/// One transformer or destination of the route.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Step")]
+pub(crate) struct StepFile {
+    /// The name of the step within the route: 1 to 64 characters of a-z, 0-9 and -, starting with a letter, and
+    /// not "source".
+    #[schemars(with = "formats::Name")]
+    pub(crate) name: Option<At<StepName>>,
+    /// The name under which the project knows the plugin.
+    #[schemars(with = "formats::Name")]
+    pub(crate) plugin: Option<At<PluginName>>,
+    /// The plugin's own settings; `crossdock plugin inspect` shows which there are.
+    #[schemars(with = "Option<Map<String, Value>>")]
+    pub(crate) settings: Option<At<Map<String, Value>>>,
+    /// What the plugin may reach. What is not granted cannot be reached.
+    #[schemars(with = "Option<GrantsFile>")]
+    pub(crate) grants: Option<At<GrantsFile>>,
+    /// What the plugin may use; what is not said here is decided by the project.
+    #[schemars(with = "Option<LimitsFile>")]
+    pub(crate) limits: Option<At<LimitsFile>>,
+    /// How often, and for how long, a record is tried again. If it is absent: 4 attempts, or a single one at a
+    /// destination that nothing helps to take effect once.
+    #[schemars(with = "Option<RetryFile>")]
+    pub(crate) retry: Option<At<RetryFile>>,
+}
+
+/// How often, and for how long, a record is tried again.
+#[derive(Debug, Clone, Copy, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Retry")]
+pub(crate) struct RetryFile {
+    /// How many attempts a record has, the first included.
+    #[schemars(with = "Option<u32>", range(min = 1, max = ATTEMPTS_MAX), extend("default" = 4))]
+    pub(crate) attempts: Option<At<u32>>,
+    /// The upper bound of the wait after the first attempt; it doubles with each further one.
+    #[schemars(with = "Option<formats::Duration>", extend("default" = "1s"))]
+    pub(crate) first: Option<At<u64>>,
+    /// The upper bound of any wait.
+    #[schemars(with = "Option<formats::Duration>", extend("default" = "1m"))]
+    pub(crate) max: Option<At<u64>>,
+    /// How long a record is tried, counted from its first attempt; at most "30d".
+    #[schemars(with = "Option<formats::Duration>", extend("default" = "15m"))]
+    pub(crate) total: Option<At<u64>>,
+}
+
+impl RouteFile {
+    pub(crate) fn read(table: &DeTable<'_>, notes: &mut Notes<'_>) -> Self {
+        let mut fields = Fields::new("the route", table, None, notes);
+        let route = Self {
+            name: fields.required("name", "a line like name = \"orders-to-erp\" at the top", name),
+            trigger: fields.optional("trigger", trigger),
+            priority: fields.optional("priority", word),
+            on_error: fields.optional("on_error", word),
+            max_failed: fields.optional("max_failed", number(0, i64::MAX.unsigned_abs())),
+            max_failed_ratio: fields.optional("max_failed_ratio", ratio),
+            max_faults: fields.optional("max_faults", number(1, u32::MAX)),
+            keep_payloads: fields.optional("keep_payloads", flag),
+            rollback: fields.optional("rollback", word),
+            log: fields.optional("log", word),
+            batch: fields.optional("batch", BatchFile::read),
+            source: fields.required(
+                "source",
+                "a table [source] with the plugin that brings records in",
+                SourceFile::read,
+            ),
+            step: fields.required("step", "a table [[step]] for each step", steps),
+        };
+        fields.finish();
+        route
+    }
+}
+
+fn steps<'a>(node: Node<'a, '_>, notes: &mut Notes<'_>) -> Option<Vec<At<StepFile>>> {
+    if let DeValue::Table(_) = node.value.get_ref() {
+        node.wrong_type(notes, "a list of steps", "write [[step]] with two brackets, once for each step");
+        return None;
+    }
+    list(node, notes, "step = [{ name = \"order\", plugin = \"map\" }]", StepFile::read)
+}
+
+fn trigger(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Trigger> {
+    let DeValue::Table(table) = node.value.get_ref() else {
+        return word(node, notes);
+    };
+    let planned = ["every", "cron", "webhook"].into_iter().find(|key| table.contains_key(*key));
+    let fix = "write trigger = \"manual\" and have cron, a systemd timer or the like call `crossdock run`";
+    match planned {
+        Some(key) => notes.add(
+            Mistake::new(codes::NOT_AVAILABLE, format!("a trigger with `{key}` is not available in this version"))
+                .at(node.span(), "only \"manual\" is")
+                .with_fix(fix),
+        ),
+        None => node.wrong_type(notes, "\"manual\"", fix),
+    }
+    None
+}
+
+impl BatchFile {
+    fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let table = node.table(notes, "batch = { records = 500, bytes = \"1MiB\" }")?;
+        let mut fields = Fields::new("`batch`", table, Some(node.span()), notes);
+        let batch = Self {
+            records: fields.optional("records", number(1, RECORDS_MAX)),
+            bytes: fields.optional("bytes", size(BYTES_MIN, BYTES_MAX)),
+        };
+        fields.finish();
+        Some(batch)
+    }
+}
+
+impl SourceFile {
+    fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let table = node.table(notes, "[source]")?;
+        let mut fields = Fields::new("the source", table, Some(node.span()), notes);
+        fields.elsewhere(ROUTE_KEYS, ROUTE_KEYS_FIX);
+        let source = Self {
+            plugin: fields.required("plugin", "plugin = \"…\", the name of a plugin of the project", name),
+            settings: fields.optional("settings", values::settings),
+            grants: fields.optional("grants", GrantsFile::read),
+            limits: fields.optional("limits", LimitsFile::read),
+        };
+        fields.finish();
+        Some(source)
+    }
+}
+
+impl StepFile {
+    fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let table = node.table(notes, "[[step]]")?;
+        let mut fields = Fields::new("a step", table, Some(node.span()), notes);
+        fields.elsewhere(ROUTE_KEYS, ROUTE_KEYS_FIX);
+        let step = Self {
+            name: fields.required("name", "name = \"…\", a name for the step that is its own within the route", name),
+            plugin: fields.required("plugin", "plugin = \"…\", the name of a plugin of the project", name),
+            settings: fields.optional("settings", values::settings),
+            grants: fields.optional("grants", GrantsFile::read),
+            limits: fields.optional("limits", LimitsFile::read),
+            retry: fields.optional("retry", RetryFile::read),
+        };
+        for handler in ["on_success", "on_failure", "on_rollback"] {
+            fields.refuse(handler, |span| {
+                Mistake::new(codes::NOT_AVAILABLE, format!("`{handler}` is not available in this version"))
+                    .at(span, "handlers come with a later version")
+                    .with_fix("take it out; `crossdock records` and `crossdock events` show what became of each record")
+            });
+        }
+        fields.refuse("rate", |span| {
+            Mistake::new(codes::NOT_AVAILABLE, "`rate` is not available in this version")
+                .at(span, "limits of the rate come with a later version")
+                .with_fix("take it out; the destination's own settings may limit how many requests it makes at once")
+        });
+        fields.finish();
+        Some(step)
+    }
+}
+
+impl RetryFile {
+    fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let table = node.table(notes, "retry = { attempts = 4, first = \"1s\", max = \"1m\", total = \"15m\" }")?;
+        let mut fields = Fields::new("`retry`", table, Some(node.span()), notes);
+        let retry = Self {
+            attempts: fields.optional("attempts", number(1, ATTEMPTS_MAX)),
+            first: fields.optional("first", duration(WAIT_MIN_MS, TOTAL_MAX_MS)),
+            max: fields.optional("max", duration(WAIT_MIN_MS, TOTAL_MAX_MS)),
+            total: fields.optional("total", duration(WAIT_MIN_MS, TOTAL_MAX_MS)),
+        };
+        fields.finish();
+        Some(retry)
+    }
+}
+
+impl Word for Trigger {
+    const WORDS: &'static [(&'static str, Self)] = &[("manual", Self::Manual)];
+    const NOT_YET: &'static [(&'static str, &'static str)] =
+        &[("continuous", "have cron, a systemd timer or the like call `crossdock run` meanwhile")];
+}
+
+impl Word for Priority {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("critical", Self::Critical),
+        ("high", Self::High),
+        ("normal", Self::Normal),
+        ("low", Self::Low),
+        ("bulk", Self::Bulk),
+    ];
+}
+
+impl Word for OnError {
+    const WORDS: &'static [(&'static str, Self)] = &[("stop", Self::Stop), ("continue", Self::Continue)];
+}
+
+impl Word for Rollback {
+    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None)];
+    const NOT_YET: &'static [(&'static str, &'static str)] = &[
+        ("record", "rollback comes with a later version; nothing is undone until then"),
+        ("run", "rollback comes with a later version; nothing is undone until then"),
+    ];
+}
+
+impl Word for LogLevel {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("summary", Self::Summary), ("ids", Self::Ids), ("full", Self::Full)];
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn check<W: Word + serde::Serialize>() {
+        for (word, value) in W::WORDS {
+            assert_eq!(serde_json::to_value(value).unwrap(), *word);
+        }
+    }
+
+    #[test]
+    fn words_are_what_serde_writes() {
+        check::<Trigger>();
+        check::<Priority>();
+        check::<OnError>();
+        check::<Rollback>();
+        check::<LogLevel>();
+    }
+}

@@ -1,0 +1,155 @@
+//! The published schemas are current, and agree with what reading accepts.
+//!
+//! `UPDATE=1 cargo test -p crossdock-route` writes them anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "a test reads its cases")]
+
+use crossdock_route::{ProjectFile, RouteFile, project_schema, route_schema};
+use serde_json::{Value, json};
+use std::path::Path;
+
+fn check_current(file: &str, schema: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema").join(file);
+    let found = serde_json::to_string_pretty(schema).unwrap() + "\n";
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expected, "{file} is not current: run UPDATE=1 cargo test -p crossdock-route --test schema");
+}
+
+#[test]
+fn the_published_schemas_are_current() {
+    check_current("route.schema.json", &route_schema());
+    check_current("project.schema.json", &project_schema());
+}
+
+/// Calls `visit` with every schema of an object and its place.
+fn objects(value: &Value, place: &str, visit: &mut impl FnMut(&str, &Value)) {
+    if value.get("properties").is_some() {
+        visit(place, value);
+    }
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| objects(value, &format!("{place}/{key}"), visit)),
+        Value::Array(list) => list.iter().for_each(|value| objects(value, place, visit)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_has_a_description_and_none_is_null() {
+    for schema in [route_schema(), project_schema()] {
+        let mut seen = 0;
+        objects(&schema, "", &mut |place, object| {
+            assert_eq!(object["additionalProperties"], json!(false), "{place} takes no other keys");
+            for (key, field) in object["properties"].as_object().unwrap() {
+                seen += 1;
+                assert!(field["description"].as_str().is_some_and(|text| text.len() > 15), "{place}: {key}");
+            }
+        });
+        assert!(seen >= 9, "{seen} fields were looked at");
+        assert!(!schema.to_string().contains("\"null\""), "TOML has no null");
+    }
+}
+
+/// Whether reading and the schema agree that a text is right, or wrong.
+fn check(schema: &Value, read: impl Fn(&str) -> bool, text: &str) -> bool {
+    let table: toml::Table = text.parse().unwrap();
+    let valid = jsonschema::is_valid(schema, &serde_json::to_value(table).unwrap());
+    assert_eq!(valid, read(text), "the schema says {valid}, reading the contrary, of\n{text}");
+    valid
+}
+
+const ROUTE: &str = "name = 'r'\nMORE\n[source]\nplugin = 'p'\nSOURCE\n[[step]]\nname = 's'\nplugin = 'p'\nSTEP\n";
+
+#[test]
+fn the_route_schema_agrees_with_reading() {
+    let schema = route_schema();
+    let read = |text: &str| RouteFile::parse("r.toml", text).is_ok();
+    let mut rights = 0;
+    for (place, line) in [
+        ("MORE", ""),
+        (
+            "MORE",
+            "trigger = 'manual'\npriority = 'bulk'\non_error = 'continue'\nmax_failed = 3\nmax_failed_ratio = 0.5",
+        ),
+        ("MORE", "max_faults = 1\nkeep_payloads = false\nrollback = 'none'\nlog = 'full'"),
+        ("MORE", "batch = { records = 10000, bytes = '2MiB' }"),
+        ("MORE", "max_failed_ratio = 1"),
+        ("SOURCE", "settings = { a = 1, b = [true], c = { d = 1.5 } }"),
+        ("SOURCE", "grants = { dirs = [{ host = 'data', guest = '/in', write = true }] }"),
+        ("SOURCE", "limits = { memory = '64MiB', call_time = '5m', cpu_time = '500ms' }"),
+        ("STEP", "grants = { http = ['http://127.0.0.1:8080'], secrets = ['A_1'], reveal = ['A_1'] }"),
+        ("STEP", "retry = { attempts = 5, first = '1s', max = '5m', total = '1h' }"),
+        // From here on all are wrong.
+        ("MORE", "colour = 1"),
+        ("MORE", "trigger = 'continuous'"),
+        ("MORE", "trigger = { every = '1h' }"),
+        ("MORE", "priority = 'urgent'"),
+        ("MORE", "on_error = true"),
+        ("MORE", "max_failed = -1"),
+        ("MORE", "max_failed = '3'"),
+        ("MORE", "max_failed_ratio = 1.5"),
+        ("MORE", "max_faults = 0"),
+        ("MORE", "keep_payloads = 'no'"),
+        ("MORE", "rollback = 'record'"),
+        ("MORE", "log = 'verbose'"),
+        ("MORE", "batch = { records = 0 }"),
+        ("MORE", "batch = { records = 10001 }"),
+        ("MORE", "batch = { bytes = '2MB' }"),
+        ("MORE", "batch = { items = 3 }"),
+        ("SOURCE", "settings = 'x'"),
+        ("SOURCE", "retry = {}"),
+        ("SOURCE", "grants = { dirs = [{ host = 'data' }] }"),
+        ("SOURCE", "grants = { dirs = [{ host = 'data', guest = 'in' }] }"),
+        ("SOURCE", "grants = { files = [] }"),
+        ("SOURCE", "limits = { memory = 64 }"),
+        ("SOURCE", "limits = { time = '1s' }"),
+        ("STEP", "grants = { http = ['ftp://x'] }"),
+        ("STEP", "grants = { http = ['https://x/path'] }"),
+        ("STEP", "grants = { secrets = ['1A'] }"),
+        ("STEP", "retry = { attempts = 0 }"),
+        ("STEP", "retry = { first = '1min' }"),
+        ("STEP", "retry = { tries = 1 }"),
+        ("STEP", "on_failure = { plugin = 'p' }"),
+        ("STEP", "rate = { in_flight = 1 }"),
+    ] {
+        let text = ["MORE", "SOURCE", "STEP"]
+            .iter()
+            .fold(ROUTE.to_owned(), |text, hole| text.replace(hole, if *hole == place { line } else { "" }));
+        rights += usize::from(check(&schema, read, &text));
+    }
+    assert_eq!(rights, 10);
+    assert!(!check(&schema, read, "name = 'r'\n[source]\nplugin = 'p'\n"));
+    assert!(!check(&schema, read, "[source]\nplugin = 'p'\n[[step]]\nname = 's'\nplugin = 'p'\n"));
+    assert!(!check(&schema, read, "name = 'R'\n[source]\nplugin = 'p'\n[[step]]\nname = 's'\nplugin = 'p'\n"));
+}
+
+#[test]
+fn the_project_schema_agrees_with_reading() {
+    let schema = project_schema();
+    let read = |text: &str| ProjectFile::parse("crossdock.toml", text).is_ok();
+    let digest = "0123456789abcdef".repeat(4);
+    for (text, right) in [
+        ("", true),
+        ("data = 'd'\n[plugins]\nmap = { path = 'map.wasm' }", true),
+        (&format!("[plugins]\nmap = {{ path = 'map.wasm', digest = 'sha256:{digest}' }}"), true),
+        ("[secrets]\nA = { env = 'A' }\nB = { file = 'b' }\n[limits]\nmemory = '1GiB'", true),
+        ("data = ''", false),
+        ("plugins = 'map'", false),
+        ("[plugins]\nmap = 'map.wasm'", false),
+        ("[plugins]\nMap = { path = 'map.wasm' }", false),
+        ("[plugins]\nmap = {}", false),
+        ("[plugins]\nmap = { path = 'map.wasm', digest = 'sha256:0' }", false),
+        ("[plugins]\nmap = { oci = 'ghcr.io/map' }", false),
+        ("[secrets]\nA = 'hunter2'", false),
+        ("[secrets]\nA = { value = 'hunter2' }", false),
+        ("[secrets]\nA = {}", false),
+        ("[secrets]\nA = { env = 'A', file = 'a' }", false),
+        ("[secrets]\n'a b' = { env = 'A' }", false),
+        ("[limits]\ntime = '1s'", false),
+        ("[routes]", false),
+    ] {
+        assert_eq!(check(&schema, read, text), right, "{text}");
+    }
+}

@@ -146,7 +146,8 @@ impl SourceText {
 }
 
 /// All mistakes of one file, in the order of their places; at least one. Serialises to
-/// `{ file, left_out, mistakes: [{ code, message, label, fix, start, end, … }] }`.
+/// `{ file, mistakes: [{ code, message, place, related, fix }], left_out }`, where a place is
+/// `{ bytes: { start, end }, start: { line, column }, end: { line, column }, label }`; what is not there is left out.
 #[derive(Debug, Clone)]
 pub struct Mistakes {
     source: Arc<SourceText>,

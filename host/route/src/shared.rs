@@ -126,7 +126,7 @@ pub(crate) struct DirFile {
     #[schemars(with = "String", length(min = 1))]
     host: Option<At<String>>,
     /// The name under which the plugin sees it, for example "/in".
-    #[schemars(with = "String", regex(pattern = r"^/"))]
+    #[schemars(with = "String", regex(pattern = r"^(/[^/\\]+)+$"))]
     guest: Option<At<String>>,
     /// Whether the plugin may write to it.
     #[schemars(with = "Option<bool>", extend("default" = false))]

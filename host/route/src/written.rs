@@ -333,4 +333,13 @@ mod tests {
         check::<Rollback>();
         check::<LogLevel>();
     }
+
+    #[test]
+    fn keys_of_the_route_are_such() {
+        let schema = crate::schema::route_schema();
+        for key in ROUTE_KEYS {
+            assert!(schema["properties"].get(key).is_some(), "{key}");
+            assert!(schema["$defs"]["Step"]["properties"].get(key).is_none(), "{key}");
+        }
+    }
 }

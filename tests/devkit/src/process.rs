@@ -66,6 +66,20 @@ impl Child {
         format!("http://{}", self.addr)
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        self.process.wait().context("waiting for the end of a program")
+    }
+
     /// Kills it (SIGKILL) and waits for its end.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The one place where the machine's actions are performed.
 
+use crate::codes;
 use crate::machine::{Action, Input, Machine, Progress};
 use crate::plan::RunSpec;
 use crate::ports::{
@@ -41,6 +42,8 @@ pub struct RunReport {
     pub status: RunStatus,
     /// Why, if it failed or was cancelled.
     pub reason: Option<Failure>,
+    /// Who can do something about why it failed. `None` if it did not fail, and if the records tell.
+    pub class: Option<ErrorClass>,
     /// Records read from the source.
     pub read: u64,
     /// Records taken up from the ledger.
@@ -106,6 +109,7 @@ pub async fn run(
         run,
         status: end.status,
         reason: end.reason.clone(),
+        class: machine.class(),
         read: end.read,
         resumed: end.resumed,
         counts: end.counts,
@@ -127,7 +131,7 @@ async fn wait(wake: &mut Option<PortFuture<'static, ()>>) {
 
 fn lost_task(error: &tokio::task::JoinError) -> PortError {
     PortError {
-        code: "engine-port-panicked",
+        code: codes::PORT_PANICKED.name,
         class: ErrorClass::Internal,
         message: format!("a part of the host ended without an answer: {error}"),
         fix: Some("run the route again: it goes on where it stopped; please report this".into()),
@@ -136,7 +140,7 @@ fn lost_task(error: &tokio::task::JoinError) -> PortError {
 
 fn stuck() -> PortError {
     PortError {
-        code: "engine-stuck",
+        code: codes::STUCK.name,
         class: ErrorClass::Internal,
         message: "the run has nothing under way and has not ended".into(),
         fix: Some("run the route again: it goes on where it stopped; please report this".into()),

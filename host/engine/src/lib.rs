@@ -4,6 +4,7 @@
 //! **May touch**: its ports; in the driver, tokio.
 //! **Never**: the clock, randomness, files, the network, wasmtime or a database by itself.
 
+pub mod codes;
 pub mod driver;
 pub mod machine;
 pub mod plan;

@@ -18,13 +18,14 @@ mod write;
 
 pub use progress::Progress;
 
+use crate::codes;
 use crate::plan::{Entry, OnError, Position, Role, RunSpec};
 use crate::ports::{
     BatchCommit, CallError, CallResult, DueRows, Intent, Page, PageLimits, PortError, Probed, RecordRow, RunEnd,
     RunOpening, StepCounts, Transformed, WriteOptions, Written,
 };
 use crossdock_model::{
-    Batch, Checkpoint, Column, Counts, Event, EventKind, Failure, RunStatus, Status, StepName, Timestamp,
+    Batch, Checkpoint, Column, Counts, ErrorClass, Event, EventKind, Failure, RunStatus, Status, StepName, Timestamp,
 };
 use flight::{Flight, Phase};
 use std::collections::{HashMap, VecDeque};
@@ -58,7 +59,7 @@ pub enum Input {
     Woke,
     /// The answer to [`Action::Ack`].
     Acked(CallResult<()>),
-    /// Somebody wants the run to stop.
+    /// Somebody wants the run to stop: nothing more is begun.
     Cancel,
 }
 
@@ -94,6 +95,8 @@ pub enum Action {
 #[derive(Debug, Clone)]
 struct Stop {
     reason: Failure,
+    /// Who can do something about it; `None` where the records tell.
+    class: Option<ErrorClass>,
 }
 
 /// The state machine of one run.
@@ -211,6 +214,13 @@ impl Machine {
         self.ended
     }
 
+    /// Who can do something about why the run failed. `None` if it did not fail, and if the records tell: a
+    /// record that stopped it, too many that failed, a plugin that committed faults.
+    #[must_use]
+    pub fn class(&self) -> Option<ErrorClass> {
+        self.stop.as_ref().and_then(|stop| stop.class)
+    }
+
     /// Takes a flight out of the queue, lets it be worked on, and puts it back where it was.
     fn with_flight(&mut self, number: BatchNumber, work: impl FnOnce(&mut Self, &mut Flight)) {
         let Some(at) = self.flights.iter().position(|flight| flight.number == number) else { return };
@@ -287,11 +297,14 @@ impl Machine {
         self.stop.is_some() || self.cancelled
     }
 
-    /// The first reason counts.
+    /// Stops for a reason that lies in the records or the plugins. The first reason counts.
     fn stop_because(&mut self, reason: Failure) {
-        if self.stop.is_none() {
-            self.stop = Some(Stop { reason });
-        }
+        self.stop.get_or_insert(Stop { reason, class: None });
+    }
+
+    /// Stops for a reason that somebody of this class can do something about. The first reason counts.
+    fn stop_for(&mut self, class: ErrorClass, reason: Failure) {
+        self.stop.get_or_insert(Stop { reason, class: Some(class) });
     }
 
     fn read_more(&mut self) {
@@ -336,8 +349,8 @@ impl Machine {
         self.note_unread();
         let status = self.final_status();
         let reason = match status {
-            RunStatus::Failed => self.stop.take().map(|stop| stop.reason),
-            RunStatus::Cancelled => Some(Failure::new("cancelled", "the run was stopped by an operator")),
+            RunStatus::Failed => self.stop.as_ref().map(|stop| stop.reason.clone()),
+            RunStatus::Cancelled => Some(Failure::new(codes::CANCELLED.name, "the run was stopped by an operator")),
             _ => None,
         };
         let mut event = self.event(EventKind::RunEnded, None, format!("the run ended: {status}"));
@@ -384,14 +397,14 @@ impl Machine {
         missing.sort_by(|a, b| a.id.cmp(&b.id));
         let Some(first) = missing.first() else { return };
         let reason = Failure::new(
-            "source-did-not-re-read",
+            codes::SOURCE_DID_NOT_RE_READ.name,
             format!(
                 "the source did not give {} record(s) again that an earlier run left unsettled, first {}",
                 missing.len(),
                 first.id
             ),
         );
-        self.stop_because(reason);
+        self.stop_for(ErrorClass::NeedsOperator, reason);
     }
 
     fn event(&self, kind: EventKind, step: Option<StepName>, message: String) -> Event {
@@ -415,7 +428,7 @@ impl Machine {
         let (count, most) = (*count, self.spec.policy.max_faults);
         if count > most {
             self.stop_because(Failure::new(
-                "plugin-quarantined",
+                codes::PLUGIN_QUARANTINED.name,
                 format!("the plugin at step {step} committed {count} faults, more than max_faults = {most}"),
             ));
         }
@@ -424,17 +437,17 @@ impl Machine {
     /// What a call that gave no answer means for a source.
     fn stop_for_source(&mut self, error: CallError) {
         let source = StepName::source();
-        let reason = match error {
-            CallError::Refused { failure, .. } => failure,
+        let (class, reason) = match error {
+            CallError::Refused { kind, failure } => (Some(kind.class()), failure),
             CallError::Fault(fault) => {
                 self.note_fault(&source, &fault.message);
-                fault.failure()
+                (None, fault.failure())
             }
-            CallError::Host(error) => host_failure(&error),
+            CallError::Host(error) => (Some(error.class), host_failure(&error)),
         };
         let event = self.event(EventKind::CallFailed, Some(source), format!("reading failed: {}", reason.message));
         self.events.push(event);
-        self.stop_because(reason);
+        self.stop.get_or_insert(Stop { reason, class });
     }
 }
 

@@ -36,13 +36,19 @@ pub struct Retry {
     pub total_ms: u64,
 }
 
+/// How many records of a run must have been counted before their share that failed says anything.
+pub const RATIO_RECORDS_MIN: u64 = 100;
+
 /// The limits and choices of a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// What to do when a record fails.
     pub on_error: OnError,
     /// With `Continue`: more failed, rejected and indeterminate records than this end the run.
     pub max_failed: Option<u64>,
+    /// With `Continue`: a larger share of them among the records of the run so far ends it, once at least
+    /// [`RATIO_RECORDS_MIN`] have been counted. Greater than 0, at most 1.
+    pub max_failed_ratio: Option<f64>,
     /// More faults of one plugin than this end the run.
     pub max_faults: u32,
     /// How much is kept of what went well.
@@ -101,7 +107,7 @@ pub enum Entry {
 }
 
 /// What a run is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunSpec {
     /// The run.
     pub run: RunId,

@@ -7,8 +7,8 @@ mod plugin;
 mod world;
 
 pub use ledger::{
-    Applied, AttemptRow, BatchCommit, Cause, Chunk, ChunkColumn, DueRows, Intent, Ledger, Payload, Progress, RecordRow,
-    RunEnd, RunOpening, RunStart, StepCounts,
+    Applied, AttemptRow, BatchCommit, Cause, Chunk, ChunkColumn, DueRows, Intent, Ledger, Payload, PluginState,
+    Progress, RecordRow, RunEnd, RunOpening, RunStart, StepCounts,
 };
 pub use plugin::{
     Abilities, Atomicity, CallError, CallResult, CallTrace, DestinationPort, Exchange, Idempotency, More, Page,

@@ -2,6 +2,7 @@
 
 use super::flight::{Flight, Given, Note, Origin, Phase};
 use super::{Action, Machine};
+use crate::codes;
 use crate::plan::{Entry, LogLevel};
 use crate::ports::{CallResult, DueRows, More, Page, Payload, RecordRow};
 use crossdock_model::{Attribute, Batch, Column, Failure, FaultKind, Outcome, Status, StepName};
@@ -147,11 +148,11 @@ impl Machine {
         flight.given = self.given_before(&rows, flight.step);
         for (member, row) in (0_u32..).zip(rows) {
             let missing = if index.is_none() {
-                Some(Failure::new("step-gone", format!("the route has no step {} any more", row.step)))
+                Some(Failure::new(codes::STEP_GONE.name, format!("the route has no step {} any more", row.step)))
             } else if matches!(row.payload, Payload::Kept(_)) {
                 None
             } else {
-                Some(Failure::new("payload-gone", "the content of the record is not in the ledger"))
+                Some(Failure::new(codes::PAYLOAD_GONE.name, "the content of the record is not in the ledger"))
             };
             let parent = row.parent.clone();
             let generation = row.generation;

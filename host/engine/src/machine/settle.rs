@@ -3,7 +3,8 @@
 use super::flight::{Flight, Given, Note, Origin, Phase};
 use super::ledger_entry::SOURCE;
 use super::{Action, Machine, counts_as_json};
-use crate::plan::LogLevel;
+use crate::codes;
+use crate::plan::{LogLevel, OnError, RATIO_RECORDS_MIN};
 use crate::ports::{
     Applied, AttemptRow, BatchCommit, Chunk, ChunkColumn, Payload, Progress as StepProgress, RecordRow, StepCounts,
 };
@@ -80,16 +81,22 @@ impl Machine {
     }
 
     fn stop_if_too_many_failed(&mut self) {
+        let counts = &self.totals.counts;
         let bad = [Status::Failed, Status::Rejected, Status::Indeterminate];
-        let failed: i64 = bad.iter().map(|&status| self.totals.counts.get(status)).sum();
-        if let Some(most) = self.spec.policy.max_failed {
-            if u64::try_from(failed).unwrap_or(0) > most {
-                self.stop_because(Failure::new(
-                    "too-many-failed",
-                    format!("{failed} records failed, more than max_failed = {most}"),
-                ));
-            }
-        }
+        let failed = u64::try_from(bad.iter().map(|&status| counts.get(status)).sum::<i64>()).unwrap_or(0);
+        let of = u64::try_from(counts.total()).unwrap_or(0);
+        let policy = &self.spec.policy;
+        let too_many = if let Some(most) = policy.max_failed.filter(|&most| failed > most) {
+            format!("{failed} records failed, more than max_failed = {most}")
+        } else if let Some(ratio) = policy.max_failed_ratio
+            && of >= RATIO_RECORDS_MIN
+            && failed as f64 > ratio * of as f64
+        {
+            format!("{failed} of {of} records failed, a larger share than max_failed_ratio = {ratio}")
+        } else {
+            return;
+        };
+        self.stop_because(Failure::new(codes::TOO_MANY_FAILED.name, too_many));
     }
 
     fn empty_commit(&self, flight: &Flight) -> BatchCommit {
@@ -232,8 +239,7 @@ impl Machine {
     /// With `on_error = "stop"`: whether the record that stopped the run is in this flight.
     fn has_unsettled(&self, flight: &Flight) -> bool {
         let stops = [Status::Failed, Status::Pending, Status::Indeterminate];
-        self.spec.policy.on_error == crate::plan::OnError::Stop
-            && flight.members.iter().any(|member| stops.contains(&member.status))
+        self.spec.policy.on_error == OnError::Stop && flight.members.iter().any(|member| stops.contains(&member.status))
     }
 
     /// Invariant 3: every record is counted once, where it stands.

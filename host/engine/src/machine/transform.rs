@@ -2,6 +2,7 @@
 
 use super::flight::{Flight, Phase, halves, portions};
 use super::{Action, Machine, host_failure, retry};
+use crate::codes;
 use crate::plan::Role;
 use crate::ports::{CallError, CallResult, RefusalKind, Transformed};
 use crossdock_model::{Batch, Column, EventKind, Failure, Fault, Outcome, RecordId, Status};
@@ -48,7 +49,7 @@ impl Machine {
             Err(CallError::Fault(fault)) => self.on_transform_fault(flight, portion, &fault),
             Err(CallError::Refused { kind, failure }) => self.on_transform_refused(flight, &portion, kind, failure),
             Err(CallError::Host(error)) => {
-                self.stop_because(host_failure(&error));
+                self.stop_for(error.class, host_failure(&error));
             }
         }
         if self.is_stopping() {
@@ -89,7 +90,7 @@ impl Machine {
                     self.retry_at_transformer(flight, position, failure.clone());
                 }
             }
-            _ => self.stop_because(failure),
+            _ => self.stop_for(kind.class(), failure),
         }
     }
 
@@ -116,9 +117,10 @@ impl Machine {
             let position = portion[index];
             let member = flight.live[position];
             let outputs = answer.outputs.as_ref().map_or(1, |outputs| outputs.get(index).copied().unwrap_or(0));
-            let failure = failures
-                .next_if(|(at, _)| *at as usize == index)
-                .map_or_else(|| Failure::new("unexplained", "the plugin gave no reason"), |(_, failure)| failure);
+            let failure = failures.next_if(|(at, _)| *at as usize == index).map_or_else(
+                || Failure::new(codes::UNEXPLAINED.name, "the plugin gave no reason"),
+                |(_, failure)| failure,
+            );
             match outcome {
                 Outcome::Dropped => {
                     flight.set(member, Status::Dropped, flight.step);
@@ -195,7 +197,7 @@ impl Machine {
         for (more, records) in made {
             if batch.try_extend(&records).is_err() {
                 self.stop_because(Failure::new(
-                    "batch-too-large",
+                    codes::BATCH_TOO_LARGE.name,
                     format!("step {} made more than 4 GiB of a batch", self.spec.steps[flight.step].name),
                 ));
                 return self.give_up(flight);

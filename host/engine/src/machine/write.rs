@@ -2,11 +2,12 @@
 
 use super::flight::{Flight, Given, Phase, halves, portions};
 use super::{Action, Machine, host_failure, retry};
+use crate::codes;
 use crate::plan::{Entry, OnError, Role};
 use crate::ports::{
     AttemptRow, CallError, CallResult, Exchange, Idempotency, Intent, Probed, RefusalKind, WriteOptions, Written,
 };
-use crossdock_model::{Column, EventKind, Failure, Fault, Outcome, Status, idempotency_key};
+use crossdock_model::{Column, ErrorClass, EventKind, Failure, Fault, Outcome, Status, idempotency_key};
 use std::collections::HashMap;
 
 /// What a destination said of one record.
@@ -142,7 +143,8 @@ impl Machine {
         }
         if matches!(self.spec.entry, Entry::Probe(_)) {
             for position in not_applied {
-                let failure = Failure::new("probe-not-applied", "the destination says that it was never applied");
+                let failure =
+                    Failure::new(codes::PROBE_NOT_APPLIED.name, "the destination says that it was never applied");
                 flight.end_member(position, Status::Failed, Some(failure));
             }
         } else {
@@ -225,7 +227,7 @@ impl Machine {
                 for &position in &portion {
                     self.take_outcome(flight, position, Said::plain(Outcome::Unknown, Some(failure.clone())));
                 }
-                self.stop_because(failure);
+                self.stop_for(error.class, failure);
             }
         }
         self.after_write(flight);
@@ -284,7 +286,7 @@ impl Machine {
             }
             _ => {
                 flight.portions.push_front(portion);
-                self.stop_because(failure);
+                self.stop_for(kind.class(), failure);
             }
         }
     }
@@ -346,7 +348,8 @@ impl Machine {
     /// it did nothing at all.
     fn write_untouched_again(&mut self, flight: &mut Flight, untouched: Vec<usize>, of: usize) {
         if untouched.len() == of {
-            let failure = Failure::new("nothing-written", "the destination left every record of the batch untouched");
+            let failure =
+                Failure::new(codes::NOTHING_WRITTEN.name, "the destination left every record of the batch untouched");
             let counts = &mut flight.steps[flight.step];
             counts.untouched -= untouched.len() as u64;
             let strict = self.is_strict(flight);
@@ -408,7 +411,7 @@ impl Machine {
             return;
         }
         flight.attempts.push(row);
-        let failure = failure.unwrap_or_else(|| Failure::new("unexplained", "the plugin gave no reason"));
+        let failure = failure.unwrap_or_else(|| Failure::new(codes::UNEXPLAINED.name, "the plugin gave no reason"));
         match outcome {
             Outcome::Retryable => {
                 let due = retry::next_attempt(&step.retry, &mut self.jitter, spent, since, self.now, &failure);
@@ -463,11 +466,12 @@ impl Machine {
                 }
                 let name = self.spec.steps[flight.step].name.clone();
                 let first = refused.into_iter().next().map(|(_, failure)| failure);
-                self.stop_because(Failure {
-                    code: "connector-unauthorized".into(),
+                let reason = Failure {
+                    code: codes::CONNECTOR_UNAUTHORIZED.name.into(),
                     message: format!("the system behind step {name} refuses the credentials: {error}"),
                     ..first.unwrap_or_default()
-                });
+                };
+                self.stop_for(ErrorClass::Environment, reason);
             }
         }
         self.after_write(flight);
@@ -487,7 +491,7 @@ impl Machine {
                 Status::Failed => {
                     let reason = flight.notes.get(&member).and_then(|note| note.failure.clone()).unwrap_or_default();
                     return self.stop_because(Failure {
-                        code: "stopped-at-record".into(),
+                        code: codes::STOPPED_AT_RECORD.name.into(),
                         message: format!(
                             "record {} failed at step {name} ({}: {}) and the route stops on errors",
                             flight.id(member),
@@ -500,7 +504,7 @@ impl Machine {
                 Status::Pending | Status::Indeterminate => {
                     let Some(due) = flight.notes.get(&member).and_then(|note| note.due) else {
                         return self.stop_because(Failure::new(
-                            "stopped-at-record",
+                            codes::STOPPED_AT_RECORD.name,
                             format!(
                                 "it is unknown whether step {name} applied record {}, and the route stops on errors",
                                 flight.id(member)

@@ -340,6 +340,9 @@ pub struct RunEnd {
     pub events: Vec<Event>,
 }
 
+/// The durable key-value pairs of a plugin at a step of a route.
+pub type PluginState = Vec<(String, Vec<u8>)>;
+
 /// The durable table of records, and the event log.
 pub trait Ledger: Send + Sync {
     /// Notes that a run begins and tells what is known of its route. Once a run, first.
@@ -362,7 +365,7 @@ pub trait Ledger: Send + Sync {
     /// These records with their payloads, in this order; those that have no row are left out.
     fn load(&self, route: RouteName, ids: Vec<RecordId>) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>>;
     /// The durable state of the plugin at a step.
-    fn state(&self, route: RouteName, step: StepName) -> PortFuture<'_, Result<Vec<(String, Vec<u8>)>, PortError>>;
+    fn state(&self, route: RouteName, step: StepName) -> PortFuture<'_, Result<PluginState, PortError>>;
     /// Notes that a run has ended. Once a run, last. An error with the code `ledger-accounting` means
     /// that the numbers do not add up.
     fn end_run(&self, end: RunEnd) -> PortFuture<'_, Result<(), PortError>>;

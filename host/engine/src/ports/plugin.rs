@@ -5,7 +5,7 @@
 //! keep to the contract arrives here as a [`Fault`].
 
 use super::{PortError, PortFuture};
-use crossdock_model::{Attribute, Batch, Checkpoint, Column, Failure, Fault, Outcome, Timestamp};
+use crossdock_model::{Attribute, Batch, Checkpoint, Column, ErrorClass, Failure, Fault, Outcome, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thiserror::Error;
@@ -71,6 +71,18 @@ pub enum RefusalKind {
     NotGranted,
     /// Anything else.
     Internal,
+}
+
+impl RefusalKind {
+    /// Who can do something about it.
+    #[must_use]
+    pub fn class(self) -> ErrorClass {
+        match self {
+            Self::InvalidSettings | Self::NotGranted => ErrorClass::InvalidInput,
+            Self::Unauthorized | Self::Unavailable | Self::Internal => ErrorClass::Environment,
+            Self::CheckpointRefused => ErrorClass::NeedsOperator,
+        }
+    }
 }
 
 /// Why a call into a plugin gave no answer.

@@ -14,6 +14,7 @@ mod error;
 mod inflight;
 mod lock;
 mod plan;
+mod reader;
 mod record;
 mod recovery;
 mod run;
@@ -21,6 +22,7 @@ mod schema;
 mod seal;
 mod store;
 mod trace;
+mod verify;
 mod work;
 mod writer;
 
@@ -28,5 +30,10 @@ pub use codes::CODES;
 pub use decide::{Decided, Decision};
 pub use error::LedgerError;
 pub use plan::{Plan, PlanChange, PlanEntry};
+pub use reader::{
+    AttemptDetail, ChunkEntry, Cursor, EventFilter, EventOrder, InFlight, LedgerReader, LoggedEvent, Page,
+    RecordDetail, RecordFilter, RecordFound, RecordSummary, RouteStanding, RunDetail, RunSummary,
+};
 pub use schema::{QUERY_TIME_MAX_MS, START_CHECK_MAX_BYTES};
 pub use store::{LedgerStore, OpenOptions, WriterStats};
+pub use verify::{VerifyReport, Violation, verify};

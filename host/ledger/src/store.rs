@@ -5,6 +5,7 @@ use crate::decide::{self, Decided, Decision};
 use crate::error::LedgerError;
 use crate::lock::WriterLock;
 use crate::plan::{self, Plan};
+use crate::reader::LedgerReader;
 use crate::work::{Memory, Work};
 use crate::writer::{self, Job, Shared};
 use crate::{recovery, schema};
@@ -117,6 +118,14 @@ impl LedgerStore {
         &self.inner.dir
     }
 
+    /// A reader of the same ledger.
+    ///
+    /// # Errors
+    /// As [`LedgerReader::open`].
+    pub fn reader(&self) -> Result<LedgerReader, LedgerError> {
+        LedgerReader::open(&self.inner.dir)
+    }
+
     /// How much was written since it was opened.
     #[must_use]
     pub fn stats(&self) -> WriterStats {
@@ -177,11 +186,9 @@ impl LedgerStore {
         });
         let late = self.inner.shared.spoiled.get().cloned();
         let shared = Arc::clone(&self.inner.shared);
-        if late.is_none() {
-            if let Some(line) = &self.inner.line {
-                // Fails if the writer stops at this moment; then the answer does not come either.
-                let _ = line.send(job);
-            }
+        if let (None, Some(line)) = (&late, &self.inner.line) {
+            // Fails if the writer stops at this moment; then the answer does not come either.
+            let _ = line.send(job);
         }
         async move {
             if let Some(first) = late {

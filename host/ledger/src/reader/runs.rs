@@ -1,0 +1,113 @@
+//! Runs, and where the records of routes stand.
+
+use super::PAGE_MAX;
+use super::records::{Names, route_key};
+use super::types::{Cursor, Page, Place, RouteStanding, RunDetail, RunSummary, other_list};
+use crate::error::LedgerError;
+use crate::run::{self, StoredRun};
+use crate::seal::check;
+use crate::work::StoredRoute;
+use crossdock_model::{Counts, RouteName, RunId, Status, Timestamp};
+use rusqlite::{Connection, OptionalExtension};
+
+/// One page of runs.
+pub(super) fn list(
+    conn: &Connection,
+    route: Option<&RouteName>,
+    limit: u32,
+    after: Option<&Cursor>,
+) -> Result<Page<RunSummary>, LedgerError> {
+    let limit = limit.clamp(1, PAGE_MAX) as usize;
+    let from = match after.map(|cursor| cursor.0) {
+        None => i64::MAX,
+        Some(Place::Run(key)) => key,
+        Some(other) => return Err(other_list(&Cursor(other))),
+    };
+    let route = match route {
+        None => None,
+        Some(name) => match route_key(conn, name)? {
+            None => return Ok(Page { items: Vec::new(), next: None }),
+            found => found,
+        },
+    };
+    let whose = if route.is_some() { "INDEXED BY run_by_route WHERE u.route = ?3 AND" } else { "WHERE ?3 IS NULL AND" };
+    let sql = format!("SELECT {} FROM run u {whose} u.key < ?1 ORDER BY u.key DESC LIMIT ?2", run::COLUMNS);
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query((from, i64::try_from(limit + 1).unwrap_or(i64::MAX), route))?;
+    let (mut names, mut found) = (Names::default(), Vec::new());
+    while let Some(row) = rows.next()? {
+        let stored = StoredRun::read(row)?;
+        found.push((Place::Run(stored.key), summary(conn, &mut names, &stored)?));
+    }
+    Ok(Page::of(found, limit))
+}
+
+fn summary(conn: &Connection, names: &mut Names, stored: &StoredRun) -> Result<RunSummary, LedgerError> {
+    Ok(RunSummary {
+        run: stored.id.clone(),
+        route: names.route(conn, stored.route)?,
+        route_hash: stored.hash.clone(),
+        cause: stored.cause.clone(),
+        status: stored.status,
+        reason: stored.reason.clone(),
+        began: Timestamp(stored.began),
+        ended: stored.ended.map(Timestamp),
+        read: stored.totals.read,
+        resumed: stored.totals.resumed,
+        counts: stored.totals.counts,
+    })
+}
+
+/// One run.
+pub(super) fn find(conn: &Connection, id: &RunId) -> Result<Option<RunDetail>, LedgerError> {
+    let Some(stored) = run::find(conn, &id.0)? else { return Ok(None) };
+    let mut statement = conn.prepare_cached("SELECT hash, body, crc FROM definition WHERE hash = ?1")?;
+    let mut rows = statement.query([&stored.hash])?;
+    let definition = match rows.next()? {
+        Some(row) => {
+            check("definition", row, 2)?;
+            row.get(1)?
+        }
+        None => {
+            return Err(LedgerError::Damaged { what: format!("the definition with hash {} is missing", stored.hash) });
+        }
+    };
+    let summary = summary(conn, &mut Names::default(), &stored)?;
+    Ok(Some(RunDetail { summary, steps: stored.totals.steps, plugins: stored.plugins, definition }))
+}
+
+/// All routes by name.
+pub(super) fn routes(conn: &Connection) -> Result<Vec<RouteStanding>, LedgerError> {
+    let mut statement =
+        conn.prepare_cached("SELECT key, name, checkpoint, checkpoint_at, crc FROM route ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    let mut routes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let stored = StoredRoute::read(row)?;
+        let (pending, next_due) = conn
+            .prepare_cached("SELECT count(*), min(due) FROM record WHERE route = ?1 AND due IS NOT NULL AND open = 0")?
+            .query_row([stored.key], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?)))
+            .optional()?
+            .unwrap_or((0, None));
+        routes.push(RouteStanding {
+            counts: standing(conn, stored.key)?,
+            route: RouteName::new(stored.name).map_err(|error| LedgerError::Damaged { what: error.to_string() })?,
+            checkpoint_at: stored.checkpoint_at.map(Timestamp),
+            pending: u64::try_from(pending).unwrap_or(0),
+            next_due: next_due.map(Timestamp),
+        });
+    }
+    Ok(routes)
+}
+
+fn standing(conn: &Connection, route: i64) -> Result<Counts, LedgerError> {
+    let mut statement = conn.prepare_cached("SELECT status, n FROM standing WHERE route = ?1")?;
+    let mut rows = statement.query([route])?;
+    let mut counts = Counts::default();
+    while let Some(row) = rows.next()? {
+        if let Some(status) = Status::from_word(&row.get::<_, String>(0)?) {
+            counts.add(status, row.get(1)?);
+        }
+    }
+    Ok(counts)
+}

@@ -8,18 +8,14 @@ use crate::{
     find::{Pointer, scalar_text},
     plan::{Holds, Reading},
     retry_after::retry_after,
-    status::Meaning,
+    status::{Done, Meaning, NotDone, by_custom},
 };
 
 /// The host keeps 8 KiB of a failure's detail.
 const DETAIL_MAX_BYTES: usize = 8 * 1024;
 
-/// What an answer means: the failure says why, unless it is ok or unchanged.
-#[derive(Debug)]
-pub(crate) struct Judged {
-    pub(crate) meaning: Meaning,
-    pub(crate) failure: Option<Failure>,
-}
+/// What an answer means, and why if it is not done.
+pub(crate) type Judged = Result<Done, (NotDone, Failure)>;
 
 /// Whether a call should go on after some requests.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,8 +28,9 @@ impl Mood {
     /// Takes one answer into account.
     pub(crate) fn notice(&mut self, answer: &Result<Response, HttpError>, judged: &Judged) {
         self.answered |= matches!(answer, Ok(_) | Err(HttpError::TooLarge(_) | HttpError::Invalid(_)));
-        let asked_to_wait = judged.failure.as_ref().is_some_and(|failure| failure.retry_after_ms().is_some());
-        self.refused |= asked_to_wait || judged.meaning == Meaning::Unauthorized;
+        self.refused |= judged
+            .as_ref()
+            .is_err_and(|(not_done, failure)| *not_done == NotDone::Unauthorized || failure.retry_after_ms().is_some());
     }
 
     /// Nobody answers, credentials are refused, or the other system asked to wait: more requests would do harm.
@@ -42,51 +39,37 @@ impl Mood {
     }
 }
 
-impl Judged {
-    fn done(meaning: Meaning) -> Self {
-        Self { meaning, failure: None }
-    }
+/// The request got no answer.
+fn no_answer(error: &HttpError) -> Judged {
+    let not_done = match error {
+        // What a record makes of its request will not get better by itself.
+        HttpError::Invalid(_) => NotDone::Rejected,
+        error if error.may_have_been_sent() => NotDone::Unknown,
+        _ => NotDone::Retryable,
+    };
+    Err((not_done, Failure::from(error.clone())))
+}
 
-    fn not_done(meaning: Meaning, failure: Failure) -> Self {
-        Self { meaning, failure: Some(failure) }
-    }
-
-    /// The request got no answer.
-    pub(crate) fn no_answer(error: &HttpError) -> Self {
-        let meaning = match error {
-            // What a record makes of its request will not get better by itself.
-            HttpError::Invalid(_) => Meaning::Rejected,
-            error if error.may_have_been_sent() => Meaning::Unknown,
-            _ => Meaning::Retryable,
-        };
-        Self::not_done(meaning, Failure::from(error.clone()))
-    }
-
-    pub(crate) fn into_write(self) -> Write<'static> {
-        match (self.meaning, self.failure) {
-            (Meaning::Ok, _) => Write::applied(),
-            (Meaning::Unchanged, _) => Write::unchanged(),
-            (Meaning::Rejected, failure) => Write::rejected(explained(failure)),
-            (Meaning::Retryable, failure) => Write::retryable(explained(failure)),
-            (Meaning::Unauthorized, failure) => Write::unauthorized(explained(failure)),
-            (Meaning::Unknown, failure) => Write::unknown(explained(failure)),
-        }
-    }
-
-    pub(crate) fn into_undo(self) -> Undo {
-        match (self.meaning, self.failure) {
-            (Meaning::Ok, _) => Undo::undone(),
-            (Meaning::Unchanged, _) => Undo::unchanged(),
-            (Meaning::Rejected, failure) => Undo::rejected(explained(failure)),
-            (Meaning::Retryable, failure) => Undo::retryable(explained(failure)),
-            (Meaning::Unauthorized, failure) => Undo::unauthorized(explained(failure)),
-            (Meaning::Unknown, failure) => Undo::unknown(explained(failure)),
-        }
+pub(crate) fn into_write(judged: Judged) -> Write<'static> {
+    match judged {
+        Ok(Done::Now) => Write::applied(),
+        Ok(Done::Before) => Write::unchanged(),
+        Err((NotDone::Rejected, failure)) => Write::rejected(failure),
+        Err((NotDone::Retryable, failure)) => Write::retryable(failure),
+        Err((NotDone::Unauthorized, failure)) => Write::unauthorized(failure),
+        Err((NotDone::Unknown, failure)) => Write::unknown(failure),
     }
 }
 
-fn explained(failure: Option<Failure>) -> Failure {
-    failure.unwrap_or_else(|| Failure::new("http-answer", "the answer does not count as ok"))
+pub(crate) fn into_undo(judged: Judged) -> Undo {
+    match judged {
+        Ok(Done::Now) => Undo::undone(),
+        Ok(Done::Before) => Undo::unchanged(),
+        Err((NotDone::Rejected, failure)) => Undo::rejected(failure),
+        Err((NotDone::Retryable, failure)) => Undo::retryable(failure),
+        Err((NotDone::Unauthorized, failure)) => Undo::unauthorized(failure),
+        Err((NotDone::Unknown, failure)) => Undo::unknown(failure),
+    }
 }
 
 impl Reading {
@@ -94,36 +77,15 @@ impl Reading {
     pub(crate) fn judge(&self, answer: &Result<Response, HttpError>) -> Judged {
         match answer {
             Ok(response) => self.judge_part(response.status, response, &response.body),
-            Err(error) => Judged::no_answer(error),
+            Err(error) => no_answer(error),
         }
     }
 
     /// What an answer for many records means as a whole; what it holds for each of them is judged by itself.
     pub(crate) fn judge_whole(&self, answer: &Result<Response, HttpError>) -> Judged {
         match answer {
-            Ok(response) if self.meaning(response.status) == Meaning::Ok => Judged::done(Meaning::Ok),
+            Ok(response) if self.meaning(response.status) == Ok(Done::Now) => Ok(Done::Now),
             answer => self.judge(answer),
-        }
-    }
-
-    fn meaning(&self, status: u16) -> Meaning {
-        self.statuses.of(status).unwrap_or_else(|| Meaning::by_custom(status, self.repeatable))
-    }
-
-    /// The same for a status that may stand in the part of the answer for one record.
-    fn judge_part(&self, status: u16, response: &Response, part: &[u8]) -> Judged {
-        match self.meaning(status) {
-            Meaning::Ok if self.ok_if.as_ref().is_none_or(|condition| condition.holds(part)) => {
-                Judged::done(Meaning::Ok)
-            }
-            Meaning::Ok => {
-                Judged::not_done(Meaning::Rejected, self.failure("answer-not-ok", "an answer that is not ok", part))
-            }
-            Meaning::Unchanged => Judged::done(Meaning::Unchanged),
-            meaning => {
-                let failure = self.failure(&format!("http-{status}"), &status_text(status, response), part);
-                Judged::not_done(meaning, waiting(failure, meaning, response))
-            }
         }
     }
 
@@ -133,21 +95,37 @@ impl Reading {
             return self.judge_part(200, response, item);
         };
         let found = pointer.find(item).ok().flatten().and_then(scalar_text);
-        let odd = |text: &str| {
-            let message = format!("an answer without a status at {pointer}: {text}");
-            Judged::not_done(Meaning::Unknown, self.failure("no-status", &message, item))
-        };
         match found.as_deref() {
             Some("true") => self.judge_part(200, response, item),
-            Some("false") => {
-                Judged::not_done(Meaning::Rejected, self.failure("answer-not-ok", "an answer that is not ok", item))
-            }
+            Some("false") => Err((NotDone::Rejected, self.not_ok(item))),
             Some(text) => match text.parse() {
                 Ok(status @ 100..=599) => self.judge_part(status, response, item),
-                _ => odd(text),
+                _ => Err((NotDone::Unknown, self.failure("no-status", &format!("`{text}` instead of a status"), item))),
             },
-            None => odd("nothing there"),
+            None => Err((NotDone::Unknown, self.failure("no-status", &format!("no status at `{pointer}`"), item))),
         }
+    }
+
+    /// The same for a status that may stand in the part of the answer for one record.
+    fn judge_part(&self, status: u16, response: &Response, part: &[u8]) -> Judged {
+        match self.meaning(status) {
+            Ok(Done::Now) if self.ok_if.as_ref().is_some_and(|condition| !condition.holds(part)) => {
+                Err((NotDone::Rejected, self.not_ok(part)))
+            }
+            Ok(done) => Ok(done),
+            Err(not_done) => {
+                let failure = self.failure(&format!("http-{status}"), &status_text(status, response), part);
+                Err((not_done, waiting(failure, not_done, response)))
+            }
+        }
+    }
+
+    fn meaning(&self, status: u16) -> Meaning {
+        self.statuses.of(status).unwrap_or_else(|| by_custom(status, self.repeatable))
+    }
+
+    fn not_ok(&self, part: &[u8]) -> Failure {
+        self.failure("answer-not-ok", "an answer that does not count as ok", part)
     }
 
     /// The id of the written record; `None` if the answer does not hold one.
@@ -202,10 +180,10 @@ pub(crate) fn find_text(pointer: &Pointer, body: &[u8]) -> Option<String> {
 }
 
 /// Adds the time after which the other system wants to be asked again.
-pub(crate) fn waiting(failure: Failure, meaning: Meaning, response: &Response) -> Failure {
+pub(crate) fn waiting(failure: Failure, not_done: NotDone, response: &Response) -> Failure {
     let wait = response.header("retry-after").and_then(|value| retry_after(value, control::now_ms()));
     match wait {
-        Some(wait) if matches!(meaning, Meaning::Retryable | Meaning::Unauthorized) => failure.retry_after(wait),
+        Some(wait) if matches!(not_done, NotDone::Retryable | NotDone::Unauthorized) => failure.retry_after(wait),
         _ => failure,
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     settings::{
         Auth, Batch, Check, Compensate, Condition, Method, Probe, ProbeStatuses, Settings, StatusPattern, Statuses,
     },
-    status::{Meaning, Seen, Table, TableError},
+    status::{Done, Meaning, NotDone, Seen, Table, TableError},
     template::{Place, Scope, Text},
 };
 
@@ -349,12 +349,12 @@ fn holds(place: &str, written: &Condition) -> Result<Holds, CallError> {
 fn meanings(place: &str, written: &Statuses, unchanged: &[StatusPattern]) -> Result<Table<Meaning>, CallError> {
     let Statuses { ok, unchanged: same, rejected, retryable, unauthorized, unknown } = written;
     let lists: [(Meaning, &str, &[StatusPattern]); 6] = [
-        (Meaning::Ok, "ok", ok),
-        (Meaning::Unchanged, "unchanged", same),
-        (Meaning::Rejected, "rejected", rejected),
-        (Meaning::Retryable, "retryable", retryable),
-        (Meaning::Unauthorized, "unauthorized", unauthorized),
-        (Meaning::Unknown, "unknown", unknown),
+        (Ok(Done::Now), "ok", ok),
+        (Ok(Done::Before), "unchanged", same),
+        (Err(NotDone::Rejected), "rejected", rejected),
+        (Err(NotDone::Retryable), "retryable", retryable),
+        (Err(NotDone::Unauthorized), "unauthorized", unauthorized),
+        (Err(NotDone::Unknown), "unknown", unknown),
     ];
     let table = table(place, &lists)?;
     let silent = |pattern: &&StatusPattern| match pattern {
@@ -363,7 +363,7 @@ fn meanings(place: &str, written: &Statuses, unchanged: &[StatusPattern]) -> Res
     };
     let custom: Vec<StatusPattern> = unchanged.iter().filter(silent).chain(same).cloned().collect();
     let with_custom = lists.map(|(meaning, name, list)| match meaning {
-        Meaning::Unchanged => (meaning, name, custom.as_slice()),
+        Ok(Done::Before) => (meaning, name, custom.as_slice()),
         _ => (meaning, name, list),
     });
     self::table(place, &with_custom)

@@ -7,7 +7,7 @@ use crate::{
     answer::{capped, find_text, waiting},
     pace::Pace,
     plan::{Ask, CheckPlan, Plan},
-    status::{Meaning, Seen},
+    status::{NotDone, Seen, by_custom},
     template::NoValues,
     values::Receipt,
 };
@@ -73,8 +73,8 @@ fn finding(
             Finding::unknown(refusal(response, "answer-not-json", "an answer that is not JSON"))
         }
         Seen::Answered => Finding::not_applied(),
-        Seen::Later => Finding::retryable(waiting(status_refusal(response), Meaning::Retryable, response)),
-        Seen::Unauthorized => Finding::unauthorized(waiting(status_refusal(response), Meaning::Unauthorized, response)),
+        Seen::Later => Finding::retryable(waiting(status_refusal(response), NotDone::Retryable, response)),
+        Seen::Unauthorized => Finding::unauthorized(waiting(status_refusal(response), NotDone::Unauthorized, response)),
         Seen::Never => Finding::unknown(status_refusal(response)),
     })
 }
@@ -113,12 +113,12 @@ pub(crate) fn check(plan: &Plan) -> Result<(), CallError> {
     if ok.of(response.status).is_some() {
         return Ok(());
     }
-    match Meaning::by_custom(response.status, true) {
-        Meaning::Unauthorized => {
-            Err(CallError::unauthorized(waiting(status_refusal(&response), Meaning::Unauthorized, &response)))
+    match by_custom(response.status, true) {
+        Err(NotDone::Unauthorized) => {
+            Err(CallError::unauthorized(waiting(status_refusal(&response), NotDone::Unauthorized, &response)))
         }
-        Meaning::Ok | Meaning::Rejected | Meaning::Unknown if *any_answer => Ok(()),
-        _ => Err(CallError::unavailable(waiting(status_refusal(&response), Meaning::Retryable, &response))),
+        Ok(_) | Err(NotDone::Rejected | NotDone::Unknown) if *any_answer => Ok(()),
+        _ => Err(CallError::unavailable(waiting(status_refusal(&response), NotDone::Retryable, &response))),
     }
 }
 

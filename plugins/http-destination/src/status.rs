@@ -56,13 +56,21 @@ fn class(text: &str) -> Option<u16> {
     (1..=5).contains(&digit).then_some(digit)
 }
 
-/// What an answer says of a record that was written or undone.
+/// What a status says of a record that was written or undone.
+pub(crate) type Meaning = Result<Done, NotDone>;
+
+/// It is as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// Done.
-    Ok,
+pub(crate) enum Done {
+    /// By this request.
+    Now,
     /// It was so already.
-    Unchanged,
+    Before,
+}
+
+/// It is not, or nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotDone {
     /// Never.
     Rejected,
     /// Certainly not done, perhaps later.
@@ -73,23 +81,21 @@ pub(crate) enum Meaning {
     Unknown,
 }
 
-impl Meaning {
-    /// What a status means where the settings do not say it.
-    ///
-    /// `repeatable` says that the same request again does no harm. Without it an internal error is `unknown`: a server
-    /// that answers 500 may have done its work before it broke, and a gateway that answers 502 or 504 has lost sight
-    /// of a server that may go on. 503 and 429 say that the work was not begun.
-    pub(crate) fn by_custom(status: u16, repeatable: bool) -> Self {
-        match status {
-            200..=299 => Self::Ok,
-            401 | 403 | 407 => Self::Unauthorized,
-            408 | 425 | 429 | 503 => Self::Retryable,
-            // The request was answered with "look there": it may be done, or not.
-            303 => Self::Unknown,
-            300..=499 | 501 | 505 => Self::Rejected,
-            500..=599 if repeatable => Self::Retryable,
-            _ => Self::Unknown,
-        }
+/// What a status means where the settings do not say it.
+///
+/// `repeatable` says that the same request again does no harm. Without it an internal error is `unknown`: a server that
+/// answers 500 may have done its work before it broke, and a gateway that answers 502 or 504 has lost sight of a server
+/// that may go on. 503 and 429 say that the work was not begun.
+pub(crate) fn by_custom(status: u16, repeatable: bool) -> Meaning {
+    match status {
+        200..=299 => Ok(Done::Now),
+        401 | 403 | 407 => Err(NotDone::Unauthorized),
+        408 | 425 | 429 | 503 => Err(NotDone::Retryable),
+        // The request was answered with "look there": it may be done, or not.
+        303 => Err(NotDone::Unknown),
+        300..=499 | 501 | 505 => Err(NotDone::Rejected),
+        500..=599 if repeatable => Err(NotDone::Retryable),
+        _ => Err(NotDone::Unknown),
     }
 }
 

@@ -3,7 +3,7 @@
 use crossdock_sdk::{CallError, Failure, Undo, UndoAnswers, UndoBatch, UndoRecord, http};
 
 use crate::{
-    answer::{Judged, Mood},
+    answer::{Mood, into_undo},
     pace::Pace,
     plan::{self, Plan},
     request::Rendered,
@@ -37,10 +37,10 @@ pub(crate) fn undo(plan: &Plan, batch: &UndoBatch<'_>, answers: &mut UndoAnswers
             Err(error) => sent |= error.may_have_been_sent(),
             Ok(_) => sent = true,
         }
-        let judged: Judged = undo.reading.judge(&answer);
+        let judged = undo.reading.judge(&answer);
         let mut mood = Mood::default();
         mood.notice(&answer, &judged);
-        answers.set(&record, judged.into_undo());
+        answers.set(&record, into_undo(judged));
         if mood.says_stop() {
             break;
         }

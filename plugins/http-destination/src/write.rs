@@ -7,11 +7,11 @@ use http::{HttpError, Response};
 use serde_json::value::RawValue;
 
 use crate::{
-    answer::{Judged, Mood},
+    answer::{Judged, Mood, capped, into_write},
     pace::Pace,
     plan::{Many, Plan},
     request::Rendered,
-    status::Meaning,
+    status::{Done, NotDone},
     values::{Receipt, RecordsValue},
 };
 
@@ -152,12 +152,12 @@ impl<'a> Writing<'_, 'a, '_> {
     fn settle(&mut self, ready: Ready<'a>, answer: &Result<Response, HttpError>, judged: Judged) -> bool {
         let many = self.plan.write.many.as_ref();
         let answers = many.and_then(|many| many.answers.as_ref()).zip(answer.as_ref().ok());
-        if let (Meaning::Ok | Meaning::Unchanged, Some((pointer, response))) = (judged.meaning, answers) {
+        if let (Ok(_), Some((pointer, response))) = (&judged, answers) {
             let items = pointer.find(&response.body).ok().flatten();
             let items = items.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
             return self.settle_items(ready, response, &items.unwrap_or_default());
         }
-        if judged.meaning == Meaning::Rejected && ready.records.len() > 1 {
+        if matches!(judged, Err((NotDone::Rejected, _))) && ready.records.len() > 1 {
             // Nothing was applied, and one record may be to blame for it: look for it in halves.
             let mut first: Vec<Record<'a>> = ready.records.into_iter().map(|(record, _)| record).collect();
             let second = first.split_off(first.len() / 2);
@@ -165,11 +165,10 @@ impl<'a> Writing<'_, 'a, '_> {
             self.queue.push_front(first);
             return true;
         }
-        let done = matches!(judged.meaning, Meaning::Ok | Meaning::Unchanged);
+        let done = judged.is_ok();
         let body = answer.as_ref().map(|response| response.body.as_slice()).unwrap_or_default();
         for (record, receipt) in ready.records {
-            let judged = Judged { meaning: judged.meaning, failure: judged.failure.clone() };
-            self.set(&record, receipt, judged, body);
+            self.set(&record, receipt, judged.clone(), body);
         }
         done
     }
@@ -182,7 +181,7 @@ impl<'a> Writing<'_, 'a, '_> {
                 items.len(),
                 ready.records.len()
             );
-            let failure = Failure::new("answers-do-not-match", message).detail(crate::answer::capped(&response.body));
+            let failure = Failure::new("answers-do-not-match", message).detail(capped(&response.body));
             for (record, _) in &ready.records {
                 self.answers.set(record, Write::unknown(failure.clone()));
             }
@@ -193,38 +192,34 @@ impl<'a> Writing<'_, 'a, '_> {
         for ((record, receipt), item) in ready.records.into_iter().zip(items) {
             let part = item.get().as_bytes();
             let judged = self.plan.write.reading.judge_item(status, response, part);
-            all_done &= matches!(judged.meaning, Meaning::Ok | Meaning::Unchanged);
+            all_done &= judged.is_ok();
             self.set(&record, receipt, judged, part);
         }
         all_done
     }
 
-    fn set(&mut self, record: &Record<'_>, mut receipt: Receipt, mut judged: Judged, part: &[u8]) {
+    fn set(&mut self, record: &Record<'_>, mut receipt: Receipt, judged: Judged, part: &[u8]) {
         let reading = &self.plan.write.reading;
-        let meaning = judged.meaning;
-        if let (Some(failure), Some(blamed)) = (judged.failure.take(), reading.blamed(part)) {
-            let body = self.plan.write.template.body.as_ref();
-            let origin = body.and_then(|body| body.origin(blamed.tokens()));
-            judged.failure = Some(match origin {
-                Some(pointer) => failure.pointer(pointer.to_string()),
-                None => failure,
-            });
-        }
-        let mut write = judged.into_write();
-        if matches!(meaning, Meaning::Ok | Meaning::Unchanged) {
-            let id = reading.target_id(part);
-            if reading.target_id.is_some() && id.is_none() {
+        let done = match judged {
+            Ok(done) => done,
+            Err((not_done, failure)) => {
+                let failure = self.blaming(failure, part);
+                return self.answers.set(record, into_write(Err((not_done, failure))));
+            }
+        };
+        let mut write = into_write(Ok(done));
+        let id = reading.target_id(part);
+        match &id {
+            Some(id) if id.len() <= TARGET_ID_MAX_BYTES => write = write.target_id(id.clone()),
+            Some(_) => log::warn(format!("record {}: the target id is longer than 512 bytes", record.id())),
+            None if reading.target_id.is_some() => {
                 log::warn(format!("record {}: written, but the answer holds no target id", record.id()));
             }
-            receipt.target_id = id.clone();
-            match id {
-                Some(id) if id.len() <= TARGET_ID_MAX_BYTES => write = write.target_id(id),
-                Some(_) => log::warn(format!("record {}: the target id is longer than 512 bytes", record.id())),
-                None => {}
-            }
+            None => {}
         }
         // What was there before this write is not this write's to undo.
-        if meaning == Meaning::Ok && self.plan.undo.is_some() {
+        if done == Done::Now && self.plan.undo.is_some() {
+            receipt.target_id = id;
             receipt.add_answer(&self.plan.write.kept, part);
             match receipt.finish() {
                 Some(bytes) => write = write.receipt(bytes),
@@ -232,6 +227,17 @@ impl<'a> Writing<'_, 'a, '_> {
             }
         }
         self.answers.set(record, write);
+    }
+
+    /// The failure with a pointer to the field of the payload that the answer blames, if it blames one.
+    fn blaming(&self, failure: Failure, part: &[u8]) -> Failure {
+        let blamed = self.plan.write.reading.blamed(part);
+        let origin =
+            blamed.zip(self.plan.write.template.body.as_ref()).and_then(|(sent, body)| body.origin(sent.tokens()));
+        match origin {
+            Some(pointer) => failure.pointer(pointer.to_string()),
+            None => failure,
+        }
     }
 }
 

@@ -22,4 +22,5 @@ fn a_program_is_built_started_and_asked() {
 
     erp.kill().unwrap();
     assert!(http("GET", erp.addr(), "/health", "").is_err());
+    let _ = std::fs::remove_file(data);
 }

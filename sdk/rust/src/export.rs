@@ -224,10 +224,7 @@ macro_rules! export_transformer {
 /// What it can do beside writing is named behind the type: `compensate` for [`Compensate`], `probe` for [`Probe`],
 /// any of them, in this order.
 ///
-/// ```ignore
-/// export_destination!(Plain);
-/// export_destination!(Thorough, compensate, probe);
-/// ```
+/// `export_destination!(Plain)`, `export_destination!(Thorough, compensate, probe)`.
 #[macro_export]
 macro_rules! export_destination {
     ($plugin:ty) => {

@@ -79,6 +79,7 @@ pub(crate) struct Ask {
     pub(crate) template: Template,
     pub(crate) statuses: Table<Seen>,
     pub(crate) applied: Option<Holds>,
+    pub(crate) not_applied: Option<Holds>,
     pub(crate) target_id: Option<Pointer>,
 }
 
@@ -156,9 +157,8 @@ fn write(base: &str, settings: &Settings, undo: Option<&Undo>) -> Result<Write, 
         }
     }
     let kept = undo.map(|undo| undo.template.places()).unwrap_or_default();
-    let mut kept: Vec<Place> =
+    let kept: Vec<Place> =
         kept.into_iter().filter(|place| !matches!(place, Place::Id | Place::Key | Place::TargetId)).cloned().collect();
-    kept.dedup();
     let reading = Reading {
         statuses: meanings("/statuses", &settings.statuses, &[])?,
         repeatable: settings.idempotency_header.is_some() || settings.key_in_request || settings.upsert,
@@ -240,6 +240,11 @@ fn ask(base: &str, written: &Probe) -> Result<Ask, CallError> {
         },
         statuses: table("/probe/statuses", &lists)?,
         applied: written.applied.as_ref().map(|condition| holds("/probe/applied", condition)).transpose()?,
+        not_applied: written
+            .not_applied
+            .as_ref()
+            .map(|condition| holds("/probe/not_applied", condition))
+            .transpose()?,
         target_id: pointer("/probe/target_id", written.target_id.as_deref())?,
     })
 }

@@ -69,14 +69,22 @@ fn finding(
             applied(plan, ask, record, response)
         }
         // "Not applied" leads to another write: it must not be read out of an answer that could not be understood.
-        Seen::Answered if serde_json::from_slice::<serde::de::IgnoredAny>(&response.body).is_err() => {
-            Finding::unknown(refusal(response, "answer-not-json", "an answer that is not JSON"))
+        Seen::Answered if !denies(ask, &response.body) => {
+            Finding::unknown(refusal(response, "answer-unclear", "neither that it was applied nor that it was not"))
         }
         Seen::Answered => Finding::not_applied(),
         Seen::Later => Finding::retryable(waiting(status_refusal(response), NotDone::Retryable, response)),
         Seen::Unauthorized => Finding::unauthorized(waiting(status_refusal(response), NotDone::Unauthorized, response)),
         Seen::Never => Finding::unknown(status_refusal(response)),
     })
+}
+
+/// Whether an answer that does not say "applied" says "not applied".
+fn denies(ask: &Ask, body: &[u8]) -> bool {
+    match &ask.not_applied {
+        Some(condition) => condition.holds(body),
+        None => serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok(),
+    }
 }
 
 fn applied(plan: &Plan, ask: &Ask, record: &Record<'_>, response: &Response) -> Finding<'static> {

@@ -251,10 +251,13 @@ pub struct Probe {
     /// Further headers, each a template.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// What the body of an answer holds if the record was applied; if it does not, the record was not. Without it the
-    /// status decides alone.
+    /// What the body of an answer holds if the record was applied. Without it the status decides alone.
     #[serde(default)]
     pub applied: Option<Condition>,
+    /// What the body of an answer holds if the record was not applied; an answer that fits neither says nothing. Without
+    /// it each answer in JSON that does not fit `applied` means that the record was not applied.
+    #[serde(default)]
+    pub not_applied: Option<Condition>,
     /// JSON pointer to the record's id in the answer.
     #[serde(default)]
     pub target_id: Option<String>,

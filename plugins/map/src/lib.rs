@@ -7,6 +7,7 @@
 mod condition;
 mod convert;
 mod date;
+mod fixed_date;
 mod input;
 mod mapper;
 mod number;

@@ -1,1 +1,40 @@
 //! Runs plugins as WebAssembly components: grants, limits, host imports, compile cache.
+//!
+//! **Does**: decides whether a file may run, compiles it, runs its calls within limits, offers it what it was
+//! granted, and checks every answer before it becomes an answer of a plugin port.
+//! **May touch**: wasmtime, the files and directories it is given, the network for granted requests, threads of
+//! its own.
+//! **Never**: the ledger, the route file, the machine's wall clock (the clock port says what time it is), or
+//! anything that a plugin was not granted.
+//!
+//! A plugin is hostile until proven otherwise. What that means here: nothing is offered that was not granted; every
+//! number and text from a guest is checked where it enters; whatever does not come back in good order is thrown away
+//! with its store. What went wrong arrives at the engine as a value: a refusal, or a fault that says which.
+
+mod admission;
+mod bindings;
+mod cache;
+pub mod codes;
+mod contract;
+mod fault;
+mod grants;
+mod host;
+mod http_client;
+mod imports;
+mod instance;
+mod limiter;
+mod limits;
+mod machine;
+mod plugin;
+mod ports;
+mod sandbox;
+mod stderr;
+mod text;
+
+pub use admission::{AdmissionError, CONTRACT_SECTION, CONTRACT_VERSION, Role};
+pub use cache::CacheError;
+pub use grants::{DirGrant, Grants, InvalidOrigin, SecretGrant};
+pub use limits::Limits;
+pub use plugin::{Description, DescriptionError, Instance, Plugin, Want};
+pub use sandbox::{Sandbox, SandboxConfig, SandboxError};
+pub use text::{PluginText, Redactor};

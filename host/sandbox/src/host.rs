@@ -1,0 +1,191 @@
+//! What belongs to one instance on the host's side: the data of its store.
+
+use crate::grants::{Origin, SecretGrant};
+use crate::http_client::HttpClient;
+use crate::limiter::Limiter;
+use crate::limits::Limits;
+use crate::stderr::Capture;
+use crate::text::Redactor;
+use crossdock_engine::ports::{CallTrace, Clock, Exchange, StateWrite};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use thiserror::Error;
+use tokio::time::Instant;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+/// The durable key-value pairs of a step, as they are after the last call that succeeded.
+pub(crate) type State = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
+/// Who and what an instance is, shared by all instances that one port starts one after the other.
+pub(crate) struct Identity {
+    pub(crate) route: String,
+    pub(crate) step: String,
+    pub(crate) plugin: String,
+    pub(crate) origins: Vec<Origin>,
+    pub(crate) secrets: Vec<SecretGrant>,
+    pub(crate) redactor: Redactor,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) client: Arc<HttpClient>,
+    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) state: State,
+    /// Where requests are sent from: not on the threads that plugins compute on.
+    pub(crate) io: tokio::runtime::Handle,
+}
+
+/// The host could not do its own work within an import: ends the call, and is no fault of the plugin.
+#[derive(Debug, Error)]
+#[error("a task of the host ended before its time: {0}")]
+pub(crate) struct HostFailed(#[from] tokio::task::JoinError);
+
+/// Which budget of time a call used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum OutOfTime {
+    #[error("its computing time")]
+    Cpu,
+    #[error("its time by the wall")]
+    Wall,
+}
+
+/// What belongs to one call: begun anew before every entry into the instance.
+pub(crate) struct CallState {
+    pub(crate) deadline: Instant,
+    pub(crate) ticks_left: u64,
+    /// The first handle of the batch, and how many there are.
+    pub(crate) handles: (u32, u32),
+    pub(crate) exchanges: Vec<Exchange>,
+    pub(crate) requests: u32,
+    /// State writes, the last of each key.
+    pub(crate) writes: BTreeMap<String, Option<Vec<u8>>>,
+    /// Bytes and number of all values as this call sees them, once it has asked.
+    pub(crate) state_size: Option<(usize, usize)>,
+    pub(crate) counted: BTreeMap<String, u64>,
+    pub(crate) gauged: BTreeMap<String, f64>,
+    pub(crate) metrics_left_out: u64,
+    pub(crate) log_messages: u32,
+    pub(crate) log_bytes: usize,
+    pub(crate) log_left_out: u64,
+}
+
+impl CallState {
+    fn new(limits: &Limits, handles: (u32, u32)) -> Self {
+        Self {
+            deadline: Instant::now() + Duration::from_millis(limits.call_time_max_ms),
+            ticks_left: limits.cpu_ticks(),
+            handles,
+            exchanges: Vec::new(),
+            requests: 0,
+            writes: BTreeMap::new(),
+            state_size: None,
+            counted: BTreeMap::new(),
+            gauged: BTreeMap::new(),
+            metrics_left_out: 0,
+            log_messages: 0,
+            log_bytes: 0,
+            log_left_out: 0,
+        }
+    }
+}
+
+/// The data of a store.
+pub(crate) struct Host {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) wasi: WasiCtx,
+    pub(crate) table: ResourceTable,
+    pub(crate) limiter: Limiter,
+    pub(crate) capture: Capture,
+    pub(crate) call: CallState,
+    /// Names of secrets that were opened; a handle is a position.
+    pub(crate) opened: Vec<usize>,
+    /// Names of counters and gauges this instance has used.
+    pub(crate) metric_names: std::collections::BTreeSet<String>,
+    next_handle: u32,
+}
+
+impl Host {
+    pub(crate) fn new(identity: Arc<Identity>, wasi: WasiCtx, capture: Capture, first_handle: u32) -> Self {
+        let limits = identity.limits;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(Limits::RESOURCES_MAX);
+        Self {
+            identity,
+            wasi,
+            table,
+            limiter: Limiter::new(limits.memory_max_bytes),
+            capture,
+            call: CallState::new(&limits, (0, 0)),
+            opened: Vec::new(),
+            metric_names: std::collections::BTreeSet::new(),
+            next_handle: first_handle,
+        }
+    }
+
+    /// Begins a call that is given so many records; answers with the first of their handles. Handles of one
+    /// batch are not those of the batch before, so that an answer to the wrong batch is noticed.
+    pub(crate) fn begin(&mut self, records: u32) -> u32 {
+        let first = if self.next_handle.checked_add(records).is_some() { self.next_handle } else { 1 };
+        self.next_handle = first.wrapping_add(records).max(1);
+        self.call = CallState::new(&self.identity.limits, (first, records));
+        self.capture.clear();
+        self.limiter.begin();
+        first
+    }
+
+    /// Ends a call that succeeded: keeps its state writes and answers with its trace.
+    pub(crate) fn succeed(&mut self) -> CallTrace {
+        self.note_left_out();
+        let call = &mut self.call;
+        let writes: Vec<_> =
+            std::mem::take(&mut call.writes).into_iter().map(|(key, value)| StateWrite { key, value }).collect();
+        if !writes.is_empty() {
+            let mut state = self.identity.state.lock().unwrap_or_else(PoisonError::into_inner);
+            for write in &writes {
+                match &write.value {
+                    Some(value) => drop(state.insert(write.key.clone(), value.clone())),
+                    None => drop(state.remove(&write.key)),
+                }
+            }
+        }
+        CallTrace {
+            exchanges: std::mem::take(&mut call.exchanges),
+            state: writes,
+            counted: std::mem::take(&mut call.counted).into_iter().collect(),
+            gauged: std::mem::take(&mut call.gauged).into_iter().map(|(name, value)| (name, value.to_bits())).collect(),
+        }
+    }
+
+    /// Tells, once a call, what its limits left out.
+    pub(crate) fn note_left_out(&self) {
+        let (messages, metrics) = (self.call.log_left_out, self.call.metrics_left_out);
+        if messages > 0 || metrics > 0 {
+            let Identity { route, step, plugin, .. } = &*self.identity;
+            tracing::warn!(%route, %step, %plugin, "left out {messages} log messages and {metrics} metrics over the limit of a call");
+        }
+    }
+
+    /// What is left of the call's time by the wall.
+    pub(crate) fn remaining(&self) -> Duration {
+        self.call.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Called at every tick while the plugin computes.
+    pub(crate) fn tick(&mut self) -> Result<(), OutOfTime> {
+        self.call.ticks_left = self.call.ticks_left.checked_sub(1).ok_or(OutOfTime::Cpu)?;
+        if self.remaining().is_zero() { Err(OutOfTime::Wall) } else { Ok(()) }
+    }
+
+    /// The position within the batch that a handle stands for.
+    pub(crate) fn position(&self, handle: u32) -> Option<u32> {
+        let (first, records) = self.call.handles;
+        handle.checked_sub(first).filter(|position| *position < records)
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}

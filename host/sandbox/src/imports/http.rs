@@ -1,0 +1,253 @@
+//! HTTP requests of plugins: checked against the grant, run by the host, noted beside the record.
+
+use crate::bindings::imports::http::{self, Field, HttpError, Request, Response, Value};
+use crate::grants::Origin;
+use crate::host::{Host, HostFailed, Identity};
+use crate::http_client::{Answer, NoAnswer};
+use crate::limits::Limits;
+use crate::text::PluginText;
+use base64::Engine as _;
+use crossdock_engine::ports::Exchange;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use url::Url;
+
+/// The longest URL.
+const URL_MAX_BYTES: usize = 8 << 10;
+/// Query fields, and headers, of one request.
+const FIELDS_MAX: usize = 128;
+/// One header or query value.
+const VALUE_MAX_BYTES: usize = 16 << 10;
+/// How long a request may take if the plugin does not say.
+const TIMEOUT_DEFAULT_MS: u64 = 30_000;
+/// What is kept back of the call's time, so that the plugin can still answer when a request was not.
+const TIME_KEPT: Duration = Duration::from_millis(250);
+/// How much of an error is kept.
+const ERROR_MAX_BYTES: usize = 512;
+
+/// Headers that belong to the connection or are the host's own business.
+const REFUSED_HEADERS: &[&str] = &[
+    "host",
+    "connection",
+    "content-length",
+    "expect",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// A request that was checked, and what is known of its exchange before it is sent.
+struct Checked {
+    request: reqwest::Request,
+    timeout_ms: Option<u32>,
+    record: Option<u32>,
+    method: String,
+    url: String,
+}
+
+impl Host {
+    fn check_request(&self, request: Request) -> Result<Checked, HttpError> {
+        let invalid = |text: String| HttpError::Invalid(self.line(&text));
+        let known = |m: &str| matches!(m, "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS");
+        let method = Some(&request.method)
+            .filter(|m| known(m))
+            .and_then(|m| reqwest::Method::from_bytes(m.as_bytes()).ok())
+            .ok_or_else(|| invalid(format!("{:?} is not a method that can be sent", request.method)))?;
+        if request.url.len() > URL_MAX_BYTES {
+            return Err(invalid(format!("the URL has {} bytes, {URL_MAX_BYTES} are allowed", request.url.len())));
+        }
+        if request.query.len() > FIELDS_MAX || request.headers.len() > FIELDS_MAX {
+            return Err(invalid(format!("more than {FIELDS_MAX} headers or query fields")));
+        }
+        let mut url = Url::parse(&request.url).map_err(|error| invalid(format!("the URL does not parse: {error}")))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(invalid("the URL must not hold credentials".to_owned()));
+        }
+        let origin = Origin::of(&url)
+            .ok_or_else(|| invalid("the URL must begin with http:// or https:// and name a host".to_owned()))?;
+        if !self.identity.origins.contains(&origin) {
+            return Err(HttpError::NotGranted(self.line(&format!("the grant does not cover {origin}"))));
+        }
+        url.set_fragment(None);
+        let shown = self.line(&format!("{}{}", url.origin().ascii_serialization(), url.path()));
+        if !request.query.is_empty() {
+            let mut pairs = url.query_pairs_mut();
+            for field in &request.query {
+                let value = String::from_utf8(self.value(field)?)
+                    .map_err(|_| invalid(format!("the value of the query field {:?} is not UTF-8", field.name)))?;
+                pairs.append_pair(&field.name, &value);
+            }
+        }
+        let headers = self.headers(&request.headers)?;
+        let record = request
+            .handle
+            .map(|handle| {
+                self.position(handle).ok_or_else(|| invalid(format!("{handle} is not a handle of this batch")))
+            })
+            .transpose()?;
+        let mut sent = reqwest::Request::new(method, url);
+        *sent.headers_mut() = headers;
+        if !request.body.is_empty() {
+            *sent.body_mut() = Some(request.body.into());
+        }
+        Ok(Checked { request: sent, timeout_ms: request.timeout_ms, record, method: request.method, url: shown })
+    }
+
+    fn headers(&self, fields: &[Field]) -> Result<HeaderMap, HttpError> {
+        let invalid = |text: String| HttpError::Invalid(self.line(&text));
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            let name = HeaderName::from_bytes(field.name.as_bytes())
+                .map_err(|_| invalid(format!("{:?} is not a header name", field.name)))?;
+            if REFUSED_HEADERS.contains(&name.as_str()) {
+                return Err(invalid(format!("the header {name} is the host's own business")));
+            }
+            let mut value = HeaderValue::from_bytes(&self.value(field)?)
+                .map_err(|_| invalid(format!("the value of the header {name} holds characters that cannot be sent")))?;
+            value.set_sensitive(!matches!(field.value, Value::Text(_)));
+            headers.append(name, value);
+        }
+        Ok(headers)
+    }
+
+    /// The bytes of a value, with the secret in its place.
+    fn value(&self, field: &Field) -> Result<Vec<u8>, HttpError> {
+        let secret = |handle: u32| {
+            self.secret(handle).and_then(|secret| secret.value.as_deref()).ok_or_else(|| {
+                HttpError::Invalid(self.line(&format!("{:?} names a secret that was not opened", field.name)))
+            })
+        };
+        let value = match &field.value {
+            Value::Text(text) => text.clone().into_bytes(),
+            Value::Secret(text) => [text.before.as_bytes(), secret(text.secret)?, text.after.as_bytes()].concat(),
+            Value::Basic(basic) => {
+                let pair = [basic.user.as_bytes(), b":", secret(basic.secret)?].concat();
+                format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)).into_bytes()
+            }
+        };
+        if value.len() > VALUE_MAX_BYTES {
+            let text = format!("the value of {:?} is longer than {VALUE_MAX_BYTES} bytes", field.name);
+            return Err(HttpError::Invalid(self.line(&text)));
+        }
+        Ok(value)
+    }
+
+    fn line(&self, text: &str) -> String {
+        PluginText::line(text, ERROR_MAX_BYTES, &self.identity.redactor).into_string()
+    }
+}
+
+/// A request that came to its end.
+struct Sent {
+    index: usize,
+    place: usize,
+    exchange: Exchange,
+    answer: Result<Response, HttpError>,
+}
+
+/// Sends one request and notes what came of it.
+async fn send_one(identity: Arc<Identity>, checked: Checked, left: Duration, index: usize, place: usize) -> Sent {
+    let line = |text: &str| PluginText::line(text, ERROR_MAX_BYTES, &identity.redactor).into_string();
+    let mut exchange = Exchange {
+        at: identity.clock.now(),
+        record: checked.record,
+        method: checked.method,
+        url: checked.url,
+        status: None,
+        error: None,
+        took_ms: 0,
+        bytes: 0,
+    };
+    let begun = Instant::now();
+    let wanted = Duration::from_millis(checked.timeout_ms.map_or(TIMEOUT_DEFAULT_MS, u64::from));
+    let answer = if left.is_zero() {
+        Err(NoAnswer::NotConnected("no time is left in this call for another request".to_owned()))
+    } else {
+        tokio::time::timeout(wanted.min(left), identity.client.send(checked.request))
+            .await
+            .unwrap_or_else(|_| Err(NoAnswer::Lost("the time for the request was over before its answer".to_owned())))
+    };
+    exchange.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let answer = match answer {
+        Ok(Answer::Complete { status, headers, body }) => {
+            exchange.status = Some(status);
+            exchange.bytes = body.len() as u64;
+            Ok(Response { status, headers, body })
+        }
+        Ok(Answer::TooLarge { status }) => {
+            exchange.status = Some(status);
+            exchange.error = Some(format!("the body is longer than {} bytes", Limits::HTTP_BODY_MAX_BYTES));
+            Err(HttpError::TooLarge(status))
+        }
+        Err(error) => {
+            let text = line(&error.to_string());
+            exchange.error = Some(text.clone());
+            Err(match error {
+                NoAnswer::Invalid(_) => HttpError::Invalid(text),
+                NoAnswer::NotConnected(_) => HttpError::NotConnected(text),
+                NoAnswer::Lost(_) => HttpError::NoAnswer(text),
+            })
+        }
+    };
+    Sent { index, place, exchange, answer }
+}
+
+impl http::Host for Host {
+    async fn send(
+        &mut self,
+        requests: Vec<Request>,
+        in_flight: u32,
+    ) -> wasmtime::Result<Vec<Result<Response, HttpError>>> {
+        let limits = self.identity.limits;
+        let permits = Arc::new(Semaphore::new(in_flight.clamp(1, limits.http_in_flight_max.max(1)) as usize));
+        let mut answers: Vec<Option<Result<Response, HttpError>>> = requests.iter().map(|_| None).collect();
+        let mut exchanges: Vec<Option<Exchange>> = Vec::new();
+        // Dropping the set, because the call was interrupted, ends what is still on its way.
+        let mut sending: JoinSet<Sent> = JoinSet::new();
+        for (index, request) in requests.into_iter().enumerate() {
+            self.call.requests = self.call.requests.saturating_add(1);
+            let checked = if self.call.requests > limits.http_requests_max {
+                Err(HttpError::Invalid(format!("more than {} requests in one call", limits.http_requests_max)))
+            } else {
+                self.check_request(request)
+            };
+            let checked = match checked {
+                Ok(checked) => checked,
+                Err(error) => {
+                    answers[index] = Some(Err(error));
+                    continue;
+                }
+            };
+            // Waiting for a place here keeps the order in which requests are begun.
+            let permit = permits.clone().acquire_owned().await?;
+            let left = self.remaining().saturating_sub(TIME_KEPT);
+            let (identity, place) = (self.identity.clone(), exchanges.len());
+            exchanges.push(None);
+            let sent = async move {
+                let sent = send_one(identity, checked, left, index, place).await;
+                drop(permit);
+                sent
+            };
+            sending.spawn_on(sent, &self.identity.io);
+        }
+        while let Some(sent) = sending.join_next().await {
+            // A panic of ours on the way: the error ends this call, as a mistake of the host.
+            let Sent { index, place, exchange, answer } = sent.map_err(HostFailed::from)?;
+            exchanges[place] = Some(exchange);
+            answers[index] = Some(answer);
+        }
+        self.call.exchanges.extend(exchanges.into_iter().flatten());
+        let unanswered = || Err(HttpError::NoAnswer("the host lost the request".to_owned()));
+        Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect())
+    }
+}

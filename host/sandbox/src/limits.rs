@@ -1,0 +1,58 @@
+//! What one instance of a plugin may use. Every limit has a name and a default.
+
+/// What one instance of a plugin may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// All linear memories and tables of the instance together. Default 256 MiB.
+    pub memory_max_bytes: u64,
+    /// How long one call may take by the wall, with everything it waits for. Default 30,000.
+    pub call_time_max_ms: u64,
+    /// How long one call may compute, counted in ticks of [`Limits::TICK_MS`]. Default 10,000.
+    pub cpu_time_max_ms: u64,
+    /// How many bytes one call may hand to the host, in an answer or as arguments of one import.
+    /// Default 64 MiB.
+    pub boundary_max_bytes: usize,
+    /// How much of what one call writes to stdout and stderr is kept. Default 64 KiB.
+    pub stderr_max_bytes: usize,
+    /// HTTP requests of one call that are on their way at the same time. Default 64.
+    pub http_in_flight_max: u32,
+    /// HTTP requests of one call altogether. Default 20,000.
+    pub http_requests_max: u32,
+}
+
+impl Limits {
+    /// How often a computing plugin gives way to others and has its time checked.
+    pub const TICK_MS: u64 = 10;
+    /// The largest plugin file that is looked at: 128 MiB.
+    pub const PLUGIN_MAX_BYTES: u64 = 128 << 20;
+    /// The largest HTTP body that is handed to a plugin, after decompression: 4 MiB.
+    pub const HTTP_BODY_MAX_BYTES: usize = 4 << 20;
+    /// The most bytes of WebAssembly stack; deeper recursion is a trap. 1 MiB.
+    pub const STACK_MAX_BYTES: usize = 1 << 20;
+    /// The most WASI resources (files, streams) that an instance can have open.
+    pub const RESOURCES_MAX: usize = 256;
+    /// The most component-model handles that an instance can hold.
+    pub const HANDLES_MAX: usize = 1_024;
+    /// The most core instances, memories and tables within an instance, each.
+    pub const PARTS_MAX: usize = 64;
+    /// How many compiled plugins the cache keeps.
+    pub const CACHE_MAX_ENTRIES: usize = 256;
+
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        self.cpu_time_max_ms.div_ceil(Self::TICK_MS).max(1)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_max_bytes: 256 << 20,
+            call_time_max_ms: 30_000,
+            cpu_time_max_ms: 10_000,
+            boundary_max_bytes: 64 << 20,
+            stderr_max_bytes: 64 << 10,
+            http_in_flight_max: 64,
+            http_requests_max: 20_000,
+        }
+    }
+}

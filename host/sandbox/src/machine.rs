@@ -1,0 +1,115 @@
+//! The engine, and the threads that plugins run on.
+
+use crate::host::Host;
+use crate::limits::Limits;
+use std::hash::{Hash as _, Hasher};
+use std::io;
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
+use wasmtime::{Config, Engine, Store, UpdateDeadline};
+
+/// The stack of a thread that runs plugins.
+const THREAD_STACK_BYTES: usize = 4 << 20;
+
+/// The engine with everything off that plugins do not need.
+///
+/// Instances are allocated on demand: they are kept warm, so that making one costs nothing per record, and
+/// a pool would have to reserve terabytes of addresses beforehand. The reservation of 4 GiB a memory
+/// (wasmtime's default) is kept: a smaller one makes every memory access of the guest dearer.
+pub(crate) fn engine() -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .max_wasm_stack(Limits::STACK_MAX_BYTES)
+        .async_stack_size(2 * Limits::STACK_MAX_BYTES)
+        .memory_init_cow(true)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
+        .cranelift_nan_canonicalization(true)
+        .wasm_tail_call(false)
+        .wasm_custom_page_sizes(false)
+        .wasm_wide_arithmetic(false)
+        .wasm_relaxed_simd(false)
+        .wasm_multi_memory(false)
+        .wasm_memory64(false);
+    Engine::new(&config)
+}
+
+/// A number that changes with the engine's settings, its version and the processor.
+pub(crate) fn settings_hash(engine: &Engine) -> [u8; 32] {
+    struct Blake(blake3::Hasher);
+    impl Hasher for Blake {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut hasher = Blake(blake3::Hasher::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    *hasher.0.finalize().as_bytes()
+}
+
+/// Moves the engine's epoch from a thread of its own, until the engine is gone.
+pub(crate) fn start_ticks(engine: &Engine) -> io::Result<()> {
+    let engine = engine.weak();
+    std::thread::Builder::new().name("crossdock-ticks".to_owned()).spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(Duration::from_millis(Limits::TICK_MS));
+        }
+    })?;
+    Ok(())
+}
+
+/// Has the time of a store's calls checked at every tick, and lets others compute.
+pub(crate) fn watch(store: &mut Store<Host>) {
+    store.epoch_deadline_callback(|mut context| {
+        context.data_mut().tick()?;
+        Ok(UpdateDeadline::Yield(1))
+    });
+}
+
+/// Must be called before every entry into a store: a deadline that has passed interrupts at once.
+pub(crate) fn arm(store: &mut Store<Host>) {
+    store.set_epoch_deadline(1);
+}
+
+/// Two runtimes: one that plugins compute on, one that waits for their requests.
+pub(crate) struct Threads {
+    guests: Option<Runtime>,
+    io: Option<Runtime>,
+}
+
+impl Threads {
+    pub(crate) fn start(guest_threads: usize) -> io::Result<Self> {
+        let guests = Builder::new_multi_thread()
+            .worker_threads(guest_threads.max(1))
+            .thread_stack_size(THREAD_STACK_BYTES)
+            .thread_name("crossdock-guest")
+            .enable_all()
+            .build()?;
+        let io = Builder::new_multi_thread().worker_threads(1).thread_name("crossdock-http").enable_all().build()?;
+        Ok(Self { guests: Some(guests), io: Some(io) })
+    }
+
+    pub(crate) fn guests(&self) -> Option<&Handle> {
+        self.guests.as_ref().map(Runtime::handle)
+    }
+
+    pub(crate) fn io(&self) -> Option<&Handle> {
+        self.io.as_ref().map(Runtime::handle)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // A runtime must not be waited for within another one, and this may be dropped anywhere.
+        for runtime in [self.guests.take(), self.io.take()].into_iter().flatten() {
+            runtime.shutdown_background();
+        }
+    }
+}

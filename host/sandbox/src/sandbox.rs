@@ -1,0 +1,278 @@
+//! The sandbox: one engine, its threads, its cache; loads plugins.
+
+use crate::admission::{self, AdmissionError};
+use crate::cache::{Cache, CacheError};
+use crate::host::Host;
+use crate::http_client::HttpClient;
+use crate::imports;
+use crate::limits::Limits;
+use crate::machine::{self, Threads};
+use crate::plugin::{DescriptionError, Plugin};
+use crate::text::{PluginText, Redactor};
+use crossdock_engine::ports::{CallError, Clock};
+use crossdock_model::{ErrorClass, Explained};
+use sha2::{Digest as _, Sha256};
+use std::future::Future;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use thiserror::Error;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+/// How a sandbox is set up.
+#[derive(Clone)]
+pub struct SandboxConfig {
+    /// Where compiled plugins are kept; `None` compiles them at every start. The folder is made if it does
+    /// not exist, and must belong to the host alone.
+    pub cache_dir: Option<PathBuf>,
+    /// The limits under which a plugin describes itself while it is loaded.
+    pub limits: Limits,
+    /// The clock that plugins see.
+    pub clock: Arc<dyn Clock>,
+    /// How many threads compute; `None` is one a processor.
+    pub threads: Option<usize>,
+}
+
+impl SandboxConfig {
+    /// No cache, the default limits, one thread a processor.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { cache_dir: None, limits: Limits::default(), clock, threads: None }
+    }
+}
+
+/// Why a plugin could not be loaded, or the sandbox not be set up.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// There is no such file.
+    #[error("loading the plugin {}: there is no such file", path.display())]
+    NotFound {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file cannot be read.
+    #[error("loading the plugin {}: {source}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not a plugin for this host.
+    #[error("loading the plugin {}: {error}", path.display())]
+    Refused {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: AdmissionError,
+    },
+    /// It does not compile, or its exports have other types than the contract says.
+    #[error("compiling the plugin {}: {reason}", path.display())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It could not say what it is.
+    #[error("asking the plugin {} what it is: {error}", path.display())]
+    Describe {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: Box<CallError>,
+    },
+    /// What it says of itself breaks the contract.
+    #[error("asking the plugin {} what it is: {error}", path.display())]
+    Description {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: DescriptionError,
+    },
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The engine or its threads could not be started.
+    #[error("setting up the sandbox: {reason}")]
+    Setup {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Explained for SandboxError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "plugin-not-found",
+            Self::Unreadable { .. } => "plugin-unreadable",
+            Self::Refused { error, .. } => error.code(),
+            Self::Invalid { .. } => "plugin-invalid",
+            Self::Describe { .. } => "plugin-describe",
+            Self::Description { .. } => "plugin-description",
+            Self::Cache(error) => error.code(),
+            Self::Setup { .. } => "sandbox-setup",
+        }
+    }
+
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Refused { error, .. } => error.class(),
+            Self::Cache(error) => error.class(),
+            Self::Setup { .. } => ErrorClass::Environment,
+            _ => ErrorClass::InvalidInput,
+        }
+    }
+
+    fn fix(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound { .. } => "build the plugin, or mend its path in the project file".to_owned(),
+            Self::Unreadable { .. } => "let the user who runs the host read the file".to_owned(),
+            Self::Refused { error, .. } => return error.fix(),
+            Self::Invalid { .. } => "build it again for wasm32-wasip2 with a Crossdock SDK".to_owned(),
+            Self::Describe { .. } => {
+                "`describe` must answer without settings, grants or time; try it in the plugin's own tests".to_owned()
+            }
+            Self::Description { .. } => "mend what `describe` answers".to_owned(),
+            Self::Cache(error) => return error.fix(),
+            Self::Setup { .. } => "check the limits of the process: address space, threads, memory".to_owned(),
+        })
+    }
+}
+
+/// Runs plugins. Cheap to clone; all clones are one sandbox.
+#[derive(Clone)]
+pub struct Sandbox {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<Host>,
+    pub(crate) client: Arc<HttpClient>,
+    pub(crate) config: SandboxConfig,
+    cache: Option<Cache>,
+    pub(crate) threads: Threads,
+}
+
+impl Shared {
+    /// Runs a task where plugins run. Dropping what this answers with ends the task at its next
+    /// opportunity: within a tick if it computes, at once if it waits.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Pin<Box<dyn Future<Output = Result<T, String>> + Send>> {
+        let mut tasks = tokio::task::JoinSet::new();
+        let is_running = self.threads.guests().map(|guests| tasks.spawn_on(task, guests)).is_some();
+        Box::pin(async move {
+            match tasks.join_next().await {
+                Some(Ok(done)) => Ok(done),
+                Some(Err(error)) if error.is_panic() => Err("a panic of the host's own".to_owned()),
+                Some(Err(_)) => Err("the sandbox was shut down".to_owned()),
+                None => Err(format!("the sandbox is {}", if is_running { "stopped" } else { "shut down" })),
+            }
+        })
+    }
+}
+
+impl Sandbox {
+    /// Starts the engine and its threads.
+    ///
+    /// # Errors
+    /// When the cache cannot be used, or the machine does not give what is needed.
+    pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let setup = |error: &dyn std::fmt::Display| SandboxError::Setup { reason: format!("{error:#}") };
+        let engine = machine::engine().map_err(|error| setup(&error))?;
+        let mut linker = Linker::new(&engine);
+        imports::link(&mut linker).map_err(|error| setup(&error))?;
+        let cache = match &config.cache_dir {
+            Some(dir) => Some(Cache::open(dir, machine::settings_hash(&engine))?),
+            None => None,
+        };
+        let threads = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let threads = Threads::start(threads).map_err(|error| setup(&error))?;
+        machine::start_ticks(&engine).map_err(|error| setup(&error))?;
+        let client = Arc::new(HttpClient::default());
+        Ok(Self { shared: Arc::new(Shared { engine, linker, client, config, cache, threads }) })
+    }
+
+    /// Reads a plugin, decides whether it may run here, compiles it or takes it from the cache, and asks it
+    /// what it is. Takes milliseconds from the cache, and up to many seconds otherwise; the work is done on
+    /// threads of the sandbox.
+    ///
+    /// # Errors
+    /// When the file is not a plugin for this host, with the first reason found.
+    pub async fn load(&self, path: impl Into<PathBuf>) -> Result<Plugin, SandboxError> {
+        let path = path.into();
+        let shared = self.shared.clone();
+        let stopped = |reason: String| SandboxError::Setup { reason };
+        let compiling = {
+            let path = path.clone();
+            // Compiling blocks its thread for seconds; tokio has others for that.
+            async move { tokio::task::spawn_blocking(move || compile(&shared, &path)).await }
+        };
+        let compiled = self.shared.spawn(compiling).await.map_err(stopped)?;
+        let compiled = compiled.map_err(|error| stopped(error.to_string()))??;
+        Plugin::describe(self.shared.clone(), path, compiled).await
+    }
+}
+
+/// A plugin that may run here, compiled.
+pub(crate) struct Compiled {
+    pub(crate) component: Component,
+    pub(crate) admitted: admission::Admitted,
+    pub(crate) digest: String,
+    pub(crate) size_bytes: u64,
+    pub(crate) from_cache: bool,
+}
+
+fn compile(shared: &Shared, path: &Path) -> Result<Compiled, SandboxError> {
+    let bytes = read(path)?;
+    let admitted = admission::admit(&bytes).map_err(|error| SandboxError::Refused { path: path.to_owned(), error })?;
+    let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let size_bytes = bytes.len() as u64;
+    let cached = shared.cache.as_ref().and_then(|cache| cache.get(&digest)).and_then(|code| {
+        // SAFETY: the cache hands out only code that carries the keyed hash of this installation for this digest and
+        // these engine settings, which means that this engine's `serialize` wrote it and nothing changed it since.
+        #[allow(unsafe_code)]
+        unsafe { Component::deserialize(&shared.engine, code) }.ok()
+    });
+    let from_cache = cached.is_some();
+    let component = match cached {
+        Some(component) => component,
+        None => {
+            let component = Component::from_binary(&shared.engine, &bytes).map_err(|error| invalid(path, &error))?;
+            if let Some(cache) = &shared.cache {
+                match component.serialize() {
+                    Ok(code) => cache.put(&digest, &code),
+                    Err(error) => tracing::warn!(path = %path.display(), %error, "could not keep a compiled plugin"),
+                }
+            }
+            component
+        }
+    };
+    Ok(Compiled { component, admitted, digest, size_bytes, from_cache })
+}
+
+pub(crate) fn invalid(path: &Path, error: &wasmtime::Error) -> SandboxError {
+    let reason = PluginText::line(&format!("{error:#}"), 1 << 10, &Redactor::default()).into_string();
+    SandboxError::Invalid { path: path.to_owned(), reason }
+}
+
+/// Reads a file of bounded size. One that grows meanwhile is noticed.
+fn read(path: &Path) -> Result<Vec<u8>, SandboxError> {
+    let unreadable = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => SandboxError::NotFound { path: path.to_owned() },
+        _ => SandboxError::Unreadable { path: path.to_owned(), source },
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err(unreadable(io::Error::other("it is not a file")));
+    }
+    let mut bytes = Vec::new();
+    file.take(Limits::PLUGIN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}

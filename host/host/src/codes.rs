@@ -10,13 +10,16 @@ macro_rules! codes {
     };
 }
 
+/// A plugin's file that is not the one that the project pins.
+pub(crate) const DIGEST: Code = Code { name: "plugin-digest", page: include_str!("../codes/plugin-digest.md") };
+
 codes! {
     "host-file-unreadable",
     "host-internal",
     "host-no-project",
     "host-route-not-found",
     "host-secret-unreadable",
-    "plugin-refused",
+    "plugin-digest",
     "probe-at-source",
     "probe-not-possible",
     "records-none",

@@ -1,6 +1,6 @@
 //! The one error of the façade.
 
-use crossdock_engine::ports::{CallError, PortError, RefusalKind};
+use crossdock_engine::ports::PortError;
 use crossdock_ledger::LedgerError;
 use crossdock_model::{ErrorClass, Explained};
 use crossdock_route::Mistakes;
@@ -15,8 +15,6 @@ pub struct Error {
     class: ErrorClass,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mistakes: Option<Box<Mistakes>>,
@@ -24,14 +22,7 @@ pub struct Error {
 
 impl Error {
     pub(crate) fn new(code: &str, class: ErrorClass, message: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            code: code.to_owned(),
-            class,
-            message: message.into(),
-            detail: None,
-            fix: Some(fix.into()),
-            mistakes: None,
-        }
+        Self { code: code.to_owned(), class, message: message.into(), fix: Some(fix.into()), mistakes: None }
     }
 
     pub(crate) fn explained(error: &impl Explained) -> Self {
@@ -39,36 +30,8 @@ impl Error {
             code: error.code().to_owned(),
             class: error.class(),
             message: error.to_string(),
-            detail: None,
             fix: error.fix(),
             mistakes: None,
-        }
-    }
-
-    /// A plugin that could not be used, `doing` what was being done.
-    pub(crate) fn call(doing: &str, error: &CallError) -> Self {
-        match error {
-            CallError::Host(error) => Self::from(error.clone()),
-            CallError::Fault(fault) => Self {
-                code: fault.kind.code().to_owned(),
-                class: ErrorClass::InvalidInput,
-                message: format!("{doing}: {}", fault.message),
-                detail: fault.detail.clone(),
-                fix: Some("Report it to the author of the plugin, or use another version of it.".into()),
-                mistakes: None,
-            },
-            CallError::Refused { kind, failure } => Self {
-                code: "plugin-refused".into(),
-                class: match kind {
-                    RefusalKind::Unauthorized | RefusalKind::Unavailable => ErrorClass::Environment,
-                    RefusalKind::CheckpointRefused => ErrorClass::NeedsOperator,
-                    _ => ErrorClass::InvalidInput,
-                },
-                message: format!("{doing}: {} ({})", failure.message, failure.code),
-                detail: failure.detail.clone(),
-                fix: Some("Mend what the plugin names, then try again.".into()),
-                mistakes: None,
-            },
         }
     }
 
@@ -82,12 +45,6 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         self.class
-    }
-
-    /// Evidence, for example what a plugin wrote before it stopped.
-    #[must_use]
-    pub fn detail(&self) -> Option<&str> {
-        self.detail.as_deref()
     }
 
     /// What to do next.

@@ -9,7 +9,7 @@ use crossdock_engine::plan::Entry;
 use crossdock_engine::ports::{Abilities, Atomicity, CallError, Cause, Clock, Idempotency, Ledger};
 use crossdock_ledger::{LedgerReader, LedgerStore, OpenOptions, VerifyReport};
 use crossdock_model::{ErrorClass, Failure, StepName};
-use crossdock_sandbox::{Role, Sandbox, SandboxConfig};
+use crossdock_sandbox::{Sandbox, SandboxConfig, Want};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -141,14 +141,13 @@ impl Host {
         let loaded = self.load(route, None).await?;
         let abilities = std::iter::once(loaded.source.abilities()).chain(loaded.steps.iter().map(|s| s.abilities));
         let roles = std::iter::once(None).chain(loaded.steps.iter().map(|step| Some(step.destination().is_some())));
-        let places = loaded.plugins.iter().zip(abilities.zip(roles)).map(|((step, plugin, digest), (can, role))| {
-            PlaceReport {
+        let places =
+            loaded.plugins.iter().zip(abilities.zip(roles)).map(|((step, plugin, digest), (can, role))| PlaceReport {
                 step: step.clone(),
                 plugin: plugin.to_string(),
                 digest: digest.clone(),
                 abilities: in_words(&can, role),
-            }
-        });
+            });
         Ok(CheckReport {
             route: loaded.route.name().to_string(),
             hash: loaded.route.hash().to_owned(),
@@ -185,7 +184,7 @@ impl Host {
     /// # Errors
     /// When it is not a plugin for this host.
     pub async fn inspect(&self, path: &Path) -> Result<PluginReport, Error> {
-        let plugin = self.sandbox()?.load(path, None).map_err(|error| Error::explained(&error))?;
+        let plugin = self.sandbox()?.load(path).await.map_err(|error| Error::explained(&error))?;
         let description = plugin.description();
         let mut exports = Vec::new();
         if plugin.exports_compensate() {
@@ -198,13 +197,13 @@ impl Host {
             path: path.to_path_buf(),
             name: description.name.clone(),
             version: description.version.clone(),
-            contract: plugin.contract().to_owned(),
+            contract: plugin.contract_version().to_owned(),
             summary: description.summary.clone(),
-            role: role_word(description.role).to_owned(),
+            role: description.role.as_str().to_owned(),
             exports,
-            wants: description.wants.iter().map(ToString::to_string).collect(),
+            wants: description.wants.iter().map(want_in_words).collect(),
             max_batch: description.max_batch,
-            settings_schema: serde_json::from_str(&description.settings_schema).unwrap_or_default(),
+            settings_schema: description.settings_schema.clone(),
             digest: plugin.digest().to_owned(),
             size_bytes: plugin.size_bytes(),
         })
@@ -328,11 +327,12 @@ pub(crate) async fn check_connectors(loaded: &Loaded) -> Result<Vec<ConnectorRep
     Ok(reports)
 }
 
-fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Source => "source",
-        Role::Transformer => "transformer",
-        Role::Destination => "destination",
+fn want_in_words(want: &Want) -> String {
+    match want {
+        Want::ReadDir(what) => format!("a directory to read: {what}"),
+        Want::WriteDir(what) => format!("a directory to write to: {what}"),
+        Want::Http(what) => format!("HTTP requests: {what}"),
+        Want::Secret(what) => format!("a secret: {what}"),
     }
 }
 

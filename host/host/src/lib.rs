@@ -27,7 +27,12 @@ mod world;
 
 pub use codes::{CODES, codes, explain};
 pub use crossdock_engine::machine::Progress;
-pub use crossdock_engine::ports::{Applied, Exchange, StepCounts};
+pub use crossdock_engine::ports::{Applied, AttemptRow, Cause, Exchange, Payload, RecordRow, StepCounts};
+pub use crossdock_ledger::{
+    AttemptDetail, ChunkEntry, Cursor, Decided, EventFilter, EventOrder, InFlight, LedgerReader, LoggedEvent, Page,
+    RecordDetail, RecordFilter, RecordFound, RecordSummary, RouteStanding, RunDetail, RunSummary, VerifyReport,
+    Violation,
+};
 pub use crossdock_model::{
     Code, Counts, ErrorClass, Event, EventKind, Failure, Outcome, RecordId, RouteName, RunId, RunStatus, Status,
     StepName, Timestamp,

@@ -11,6 +11,7 @@ use crossdock_sandbox::{DirGrant, Grants, Instance, Limits, Plugin, Role, Sandbo
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A route that is ready to run.
 pub(crate) struct Loaded {
@@ -19,6 +20,8 @@ pub(crate) struct Loaded {
     pub(crate) steps: Vec<LoadedStep>,
     /// Step, name and SHA-256 of each plugin; the source first.
     pub(crate) plugins: Vec<(StepName, PluginName, String)>,
+    /// Set to tell its plugins that the run was asked to stop.
+    pub(crate) cancelled: Arc<AtomicBool>,
 }
 
 /// A step that is ready to run.
@@ -67,7 +70,8 @@ pub(crate) async fn load(
 ) -> Result<Loaded, Error> {
     let route = read_route(path)?;
     route.check_project(&project.file)?;
-    let loader = Loader { project, sandbox, route: &route, ledger };
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let loader = Loader { project, sandbox, route: &route, ledger, cancelled: cancelled.clone() };
     let mut mistakes = Vec::new();
     let mut plugins = HashMap::new();
     let places: Vec<(Option<StepName>, PluginUse)> = std::iter::once((None, route.source().clone()))
@@ -83,7 +87,7 @@ pub(crate) async fn load(
         mistakes.extend(more.into_list());
     }
     route.report(mistakes)?;
-    assemble(route, places, ports)
+    assemble(route, places, ports, cancelled)
 }
 
 /// A plugin at its place in the route.
@@ -98,6 +102,7 @@ struct Loader<'l> {
     sandbox: &'l Sandbox,
     route: &'l Route,
     ledger: Option<&'l dyn Ledger>,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Loader<'_> {
@@ -110,8 +115,9 @@ impl Loader<'_> {
         mistakes: &mut Vec<Mistake>,
     ) -> Result<Option<Opened>, Error> {
         if !plugins.contains_key(&uses.plugin) {
-            let plugin = match self.load_plugin(&uses.plugin) {
-                Ok(plugin) => Some(plugin),
+            let path = self.project.plugin_path(&uses.plugin).unwrap_or_default();
+            let plugin = match self.sandbox.load(path).await {
+                Ok(plugin) => self.is_as_pinned(step, uses, &plugin, mistakes).then_some(plugin),
                 Err(error) => {
                     mistakes.push(self.cannot_load(step, uses, &error));
                     None
@@ -171,10 +177,26 @@ impl Loader<'_> {
         }
     }
 
-    fn load_plugin(&self, name: &PluginName) -> Result<Plugin, SandboxError> {
-        let path = self.project.plugin_path(name).unwrap_or_default();
-        let expected = self.project.file.plugin(name).and_then(|entry| entry.digest.clone());
-        self.sandbox.load(&path, expected.as_deref())
+    /// Whether the file has the digest that the project wants, if it wants one.
+    fn is_as_pinned(
+        &self,
+        step: Option<&StepName>,
+        uses: &PluginUse,
+        plugin: &Plugin,
+        mistakes: &mut Vec<Mistake>,
+    ) -> bool {
+        let pinned = self.project.file.plugin(&uses.plugin).and_then(|entry| entry.digest.clone());
+        let found = format!("sha256:{}", plugin.digest());
+        if pinned.as_ref().is_none_or(|pinned| *pinned == found) {
+            return true;
+        }
+        let message = format!("the file of plugin `{}` is not the one that the project pins", uses.plugin);
+        mistakes.push(
+            Mistake::new(crate::codes::DIGEST, message)
+                .at(self.route.span_of_plugin(step), format!("the file has {found}"))
+                .with_fix("bring back the file that was pinned, or look at the new one and pin its digest"),
+        );
+        false
     }
 
     fn cannot_load(&self, step: Option<&StepName>, uses: &PluginUse, error: &SandboxError) -> Mistake {
@@ -244,17 +266,18 @@ impl Loader<'_> {
             Some(ledger) => ledger.state(self.route.name().clone(), step.clone()).await?,
             None => Vec::new(),
         };
+        let settings = serde_json::Value::Object(uses.settings.clone()).to_string();
         Ok(Instance {
-            route: self.route.name().clone(),
-            step,
-            settings_json: serde_json::Value::Object(uses.settings.clone()).to_string(),
             grants: Grants { dirs: dirs.collect(), http: uses.grants.http.clone(), secrets },
             limits: Limits {
                 memory_max_bytes: limits.memory_max_bytes,
                 call_time_max_ms: limits.call_time_max_ms,
                 cpu_time_max_ms: limits.cpu_time_max_ms,
+                ..Limits::default()
             },
             state,
+            cancelled: self.cancelled.clone(),
+            ..Instance::new(self.route.name().clone(), step, settings)
         })
     }
 }
@@ -272,6 +295,7 @@ fn assemble(
     route: Route,
     places: Vec<(Option<StepName>, PluginUse)>,
     ports: Vec<Option<Opened>>,
+    cancelled: Arc<AtomicBool>,
 ) -> Result<Loaded, Error> {
     let mut source = None;
     let mut steps = Vec::new();
@@ -295,5 +319,5 @@ fn assemble(
             "This is a mistake in Crossdock; please report it with the route.",
         )
     })?;
-    Ok(Loaded { route, source, steps, plugins })
+    Ok(Loaded { route, source, steps, plugins, cancelled })
 }

@@ -94,7 +94,10 @@ impl OpenProject {
             "host-route-not-found",
             ErrorClass::InvalidInput,
             format!("looking for route {name}: no valid route file in {} has this name", self.folder.display()),
-            format!("Put its file into {}/{ROUTES_FOLDER}, or check it with `crossdock check FILE`.", self.folder.display()),
+            format!(
+                "Put its file into {}/{ROUTES_FOLDER}, or check it with `crossdock check FILE`.",
+                self.folder.display()
+            ),
         ))
     }
 }

@@ -170,7 +170,7 @@ impl Host {
         let hash = plan_hash(loaded.route.hash(), &entries);
         let will_run: u64 = verdicts.iter().filter(|(verdict, _): &(&Verdict, _)| verdict.runs()).map(|(_, n)| n).sum();
         let at = SystemClock.now();
-        let known = ledger.plan(&hash).await?.is_some();
+        let known = ledger.reader()?.plan(&hash)?.is_some();
         if will_run > 0 && !known {
             let plan = Plan { hash: hash.clone(), route: route.clone(), at, entries, filter: format!("{choice:?}") };
             ledger.save_plan(plan).await?;
@@ -188,7 +188,7 @@ impl Host {
     /// of the route cannot be used. Nothing was sent then.
     pub async fn apply_resync(&self, hash: &str) -> Result<Running, Error> {
         let ledger = self.ledger()?;
-        let plan = ledger.plan(hash).await?.ok_or_else(|| {
+        let plan = ledger.reader()?.plan(hash)?.ok_or_else(|| {
             Error::new(
                 "resync-no-plan",
                 ErrorClass::InvalidInput,
@@ -209,7 +209,7 @@ impl Host {
         if plan_hash(loaded.route.hash(), &plan.entries) != plan.hash {
             return Err(stale(format!("route {} has changed", plan.route)));
         }
-        let changes = ledger.plan_changes(&plan).await?;
+        let changes = ledger.reader()?.plan_changes(&plan)?;
         if let Some(first) = changes.first() {
             return Err(stale(format!("{} record(s) have changed, first {},", changes.len(), first.id)));
         }
@@ -253,7 +253,10 @@ impl Host {
             return Err(Error::new(
                 "probe-not-possible",
                 ErrorClass::NeedsOperator,
-                format!("probing record {}: the destination at step {} cannot be asked what was applied", row.id, row.step),
+                format!(
+                    "probing record {}: the destination at step {} cannot be asked what was applied",
+                    row.id, row.step
+                ),
                 "Look into the other system, then say what you found with `crossdock resolve`.",
             ));
         }
@@ -272,12 +275,7 @@ impl Host {
     ///
     /// # Errors
     /// When the record is not indeterminate, or several routes have one with this id.
-    pub async fn resolve(
-        &self,
-        choice: &Choice,
-        resolution: Resolution,
-        reason: &str,
-    ) -> Result<Vec<Decided>, Error> {
+    pub async fn resolve(&self, choice: &Choice, resolution: Resolution, reason: &str) -> Result<Vec<Decided>, Error> {
         let (status, target_id) = match resolution {
             Resolution::Applied { target_id } => (Status::Ok, target_id),
             Resolution::NotApplied => (Status::Failed, None),

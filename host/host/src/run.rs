@@ -10,6 +10,7 @@ use crossdock_engine::ports::{Cause, Clock, Ledger, RunStart};
 use crossdock_model::{ErrorClass, RunId, RunStatus, Status};
 use serde::Serialize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -21,7 +22,7 @@ const WINDOW: u32 = 4;
 pub struct Running {
     run: RunId,
     progress: watch::Receiver<Progress>,
-    cancel: watch::Sender<bool>,
+    cancel: Canceller,
     task: AbortOnDrop<Result<EngineReport, Error>>,
 }
 
@@ -49,13 +50,13 @@ impl Running {
 
     /// Asks it to stop: what is under way is finished and written down, nothing more is begun.
     pub fn cancel(&self) {
-        self.cancel.send_replace(true);
+        self.cancel.cancel();
     }
 
     /// Something that can ask it to stop, for example from a signal handler.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller(self.cancel.clone())
+        self.cancel.clone()
     }
 
     /// Waits for its durable end.
@@ -77,12 +78,16 @@ impl Running {
 
 /// Asks a run to stop.
 #[derive(Debug, Clone)]
-pub struct Canceller(watch::Sender<bool>);
+pub struct Canceller {
+    engine: watch::Sender<bool>,
+    plugins: Arc<AtomicBool>,
+}
 
 impl Canceller {
     /// As [`Running::cancel`].
     pub fn cancel(&self) {
-        self.0.send_replace(true);
+        self.plugins.store(true, Ordering::Relaxed);
+        self.engine.send_replace(true);
     }
 }
 
@@ -169,9 +174,7 @@ fn spec(loaded: &Loaded, run: RunId, entry: Entry) -> RunSpec {
             name: step.name.clone(),
             role: match step.destination() {
                 None => Role::Transformer { pure: step.abilities.pure },
-                Some(_) => {
-                    Role::Destination { idempotency: step.abilities.idempotency, probes: step.abilities.probes }
-                }
+                Some(_) => Role::Destination { idempotency: step.abilities.idempotency, probes: step.abilities.probes },
             },
             max_batch: step.abilities.max_batch,
             retry: Retry {
@@ -229,10 +232,9 @@ pub(crate) fn start(loaded: Loaded, entry: Entry, cause: Cause, ledger: Arc<dyn 
         ledger,
         clock: Arc::new(SystemClock),
     };
-    let (cancel, cancelled) = watch::channel(false);
+    let (engine, cancelled) = watch::channel(false);
+    let cancel = Canceller { engine, plugins: loaded.cancelled.clone() };
     let (report_progress, progress) = watch::channel(Progress::default());
-    let task = tokio::spawn(async move {
-        Ok(driver::run(spec, start, ports, cancelled, report_progress).await?)
-    });
+    let task = tokio::spawn(async move { Ok(driver::run(spec, start, ports, cancelled, report_progress).await?) });
     Running { run, progress, cancel, task: AbortOnDrop(task) }
 }

@@ -10,7 +10,7 @@ pub(crate) fn check(
     route: &Route,
     step: Option<&StepName>,
     plugin: &str,
-    schema: &str,
+    schema: &Value,
     settings: &Map<String, Value>,
 ) -> Vec<Mistake> {
     let at_plugin = route.span_of_plugin(step);
@@ -19,11 +19,7 @@ pub(crate) fn check(
             .at(at_plugin, "this plugin")
             .with_fix("report it to the author of the plugin")
     };
-    let schema: Value = match serde_json::from_str(schema) {
-        Ok(schema) => schema,
-        Err(error) => return vec![broken(error.to_string())],
-    };
-    let validator = match jsonschema::validator_for(&schema) {
+    let validator = match jsonschema::validator_for(schema) {
         Ok(validator) => validator,
         Err(error) => return vec![broken(error.to_string())],
     };
@@ -38,7 +34,7 @@ pub(crate) fn check(
                 mistakes.push(
                     Mistake::new(codes::SETTINGS, format!("`{plugin}` has no setting `{key}`"))
                         .at(route.key_span_of(step, &place), "not a setting of this plugin")
-                        .with_fix(expected(&schema, &pointer).unwrap_or(fix.clone())),
+                        .with_fix(expected(schema, &pointer).unwrap_or(fix.clone())),
                 );
             }
             continue;

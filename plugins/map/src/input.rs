@@ -93,14 +93,14 @@ impl<'a> Document<'a> {
 
     /// What a pointer leads to. Null counts as nothing.
     pub(crate) fn find(&self, pointer: &Pointer) -> Option<Value<'a>> {
-        let mut tokens = pointer.tokens.iter();
-        let mut value = match tokens.next() {
+        let mut names = pointer.names.iter();
+        let mut value = match names.next() {
             None => self.value,
             Some(first) if self.value.shape() == Shape::Object => member(&self.members, first)?,
             Some(first) => child(self.value, first)?,
         };
-        for token in tokens {
-            value = child(value, token)?;
+        for name in names {
+            value = child(value, name)?;
         }
         (value.shape() != Shape::Null).then_some(value)
     }
@@ -124,11 +124,11 @@ fn member<'a>(members: &[(Cow<'a, str>, Value<'a>)], name: &str) -> Option<Value
     members.iter().rev().find(|(known, _)| known == name).map(|(_, value)| *value)
 }
 
-fn child<'a>(value: Value<'a>, token: &str) -> Option<Value<'a>> {
+fn child<'a>(value: Value<'a>, name: &str) -> Option<Value<'a>> {
     match value.shape() {
-        Shape::Object => member(&members(value), token),
-        Shape::List if token == "0" || !token.starts_with(['0', '+']) => {
-            value.elements()?.get(token.parse::<usize>().ok()?).copied()
+        Shape::Object => member(&members(value), name),
+        Shape::List if name == "0" || !name.starts_with(['0', '+']) => {
+            value.elements()?.get(name.parse::<usize>().ok()?).copied()
         }
         _ => None,
     }
@@ -219,23 +219,23 @@ impl<'de> Deserialize<'de> for Name<'de> {
 #[derive(Debug, Clone)]
 pub(crate) struct Pointer {
     text: String,
-    tokens: Vec<String>,
+    names: Vec<String>,
 }
 
 impl Pointer {
     /// Reads a pointer; nothing if it is none.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let unescaped = |token: &str| -> Option<String> {
+        let unescaped = |name: &str| -> Option<String> {
             let broken =
-                token.match_indices('~').any(|(at, _)| !matches!(token.as_bytes().get(at + 1), Some(b'0' | b'1')));
-            (!broken).then(|| token.replace("~1", "/").replace("~0", "~"))
+                name.match_indices('~').any(|(at, _)| !matches!(name.as_bytes().get(at + 1), Some(b'0' | b'1')));
+            (!broken).then(|| name.replace("~1", "/").replace("~0", "~"))
         };
-        let tokens = match text.strip_prefix('/') {
+        let names = match text.strip_prefix('/') {
             Some(rest) => rest.split('/').map(unescaped).collect::<Option<Vec<String>>>()?,
             None if text.is_empty() => Vec::new(),
             None => return None,
         };
-        Some(Self { text: text.to_owned(), tokens })
+        Some(Self { text: text.to_owned(), names })
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -244,7 +244,7 @@ impl Pointer {
 
     /// The name at the top of the record where it begins.
     pub(crate) fn first(&self) -> Option<&str> {
-        self.tokens.first().map(String::as_str)
+        self.names.first().map(String::as_str)
     }
 }
 

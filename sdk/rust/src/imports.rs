@@ -4,7 +4,9 @@
 //! [`testing`](crate::testing).
 
 pub mod control;
+mod exchange;
 pub mod http;
+mod kinds;
 pub mod log;
 pub mod metrics;
 pub mod secrets;

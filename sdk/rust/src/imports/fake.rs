@@ -1,9 +1,7 @@
 //! The host that native tests talk to. One a thread, so that tests do not disturb each other.
 
-use super::http::{HttpError, Request, Response};
-use super::log::Level;
-use super::secrets::SecretError;
-use super::state::StateError;
+use super::exchange::{HttpError, Request, Response};
+use super::kinds::{Level, SecretError, StateError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;

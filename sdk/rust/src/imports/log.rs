@@ -8,20 +8,7 @@ use super::fake as host;
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::base::crossdock::plugin::log as host;
 
-/// How much a message matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// Every small step.
-    Trace,
-    /// For those who look for a mistake.
-    Debug,
-    /// Worth knowing.
-    Info,
-    /// Somebody should look at it some day.
-    Warn,
-    /// Somebody should look at it now.
-    Error,
-}
+pub use super::kinds::Level;
 
 /// Writes one message.
 pub fn write(level: Level, message: impl AsRef<str>) {

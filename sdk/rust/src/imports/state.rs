@@ -7,39 +7,8 @@
 use super::fake as host;
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::base::crossdock::plugin::state as host;
-use crate::failure::Failure;
-use std::fmt;
 
-/// Why a value was not kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StateError {
-    /// A key is 1 to 256 bytes, a value at most 64 KiB.
-    TooLarge,
-    /// All values of a step together have at most 1 MiB.
-    QuotaReached,
-}
-
-impl fmt::Display for StateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TooLarge => "a key of the state is 1 to 256 bytes, a value at most 64 KiB",
-            Self::QuotaReached => "all values of the state together have at most 1 MiB",
-        })
-    }
-}
-
-impl std::error::Error for StateError {}
-
-impl From<StateError> for Failure {
-    fn from(error: StateError) -> Self {
-        let code = match error {
-            StateError::TooLarge => "state-too-large",
-            StateError::QuotaReached => "state-quota-reached",
-        };
-        Self::new(code, error.to_string())
-    }
-}
+pub use super::kinds::StateError;
 
 /// The value of a key, if it has one.
 #[must_use]

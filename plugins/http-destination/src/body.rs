@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     find::Pointer,
-    template::{Found, Into, Place, Scope, Text, Values},
+    template::{Found, Into, Place, Spot, Text, Values},
 };
 
 /// A JSON template: a placeholder that is a whole value keeps its JSON type, one within text is inserted as text.
@@ -26,16 +26,16 @@ pub(crate) struct BodyError {
 }
 
 impl Body {
-    pub(crate) fn parse(value: &Value, scope: Scope) -> Result<Self, BodyError> {
+    pub(crate) fn parse(value: &Value, spot: Spot) -> Result<Self, BodyError> {
         let within = |token: &str, value: &Value| {
-            Self::parse(value, scope).map_err(|error| {
+            Self::parse(value, spot).map_err(|error| {
                 let pointer = format!("{}{}", Pointer::of([token.to_owned()]), error.pointer);
                 BodyError { pointer, ..error }
             })
         };
         Ok(match value {
             Value::String(text) => {
-                Self::Text(Text::parse(text, scope).map_err(|problem| BodyError { pointer: String::new(), problem })?)
+                Self::Text(Text::parse(text, spot).map_err(|problem| BodyError { pointer: String::new(), problem })?)
             }
             Value::Array(items) => Self::Array(
                 items

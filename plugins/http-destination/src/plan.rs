@@ -14,7 +14,7 @@ use crate::{
         Auth, Batch, Check, Compensate, Condition, Method, Probe, ProbeStatuses, Settings, StatusPattern, Statuses,
     },
     status::{Done, Meaning, NotDone, Seen, Table, TableError},
-    template::{Place, Scope, Text},
+    template::{Place, Spot, Text},
 };
 
 /// What the destination does with these settings.
@@ -138,9 +138,9 @@ fn base(base: &str) -> Result<String, CallError> {
 }
 
 fn write(base: &str, settings: &Settings, undo: Option<&Undo>) -> Result<Write, CallError> {
-    let around = if settings.batch.is_some() { Scope::Fixed } else { Scope::Record };
+    let around = if settings.batch.is_some() { Spot::Fixed } else { Spot::Record };
     let body = match (&settings.body, settings.method) {
-        (Some(body), _) => Some(read_body("/body", body, Scope::Record)?),
+        (Some(body), _) => Some(read_body("/body", body, Spot::Record)?),
         (None, Method::Get | Method::Delete) if settings.batch.is_none() => None,
         (None, _) => Some(Body::payload()),
     };
@@ -184,7 +184,7 @@ fn many(batch: &Batch, settings: &Settings) -> Result<Many, CallError> {
         return Err(invalid("/idempotency_header", problem));
     }
     let body = match &batch.body {
-        Some(body) => read_body("/batch/body", body, Scope::Records)?,
+        Some(body) => read_body("/batch/body", body, Spot::Records)?,
         None => Body::records(),
     };
     if body.places().len() != 1 {
@@ -208,9 +208,9 @@ fn undo(base: &str, written: &Compensate, settings: &Settings) -> Result<Undo, C
     let custom = [StatusPattern::Code(404), StatusPattern::Code(410)];
     let template = Template {
         method: written.method,
-        url: url(base, "/compensate/path", &written.path, Scope::Undo)?,
-        headers: headers("/compensate/headers", &written.headers, Scope::Undo)?,
-        body: written.body.as_ref().map(|body| read_body("/compensate/body", body, Scope::Undo)).transpose()?,
+        url: url(base, "/compensate/path", &written.path, Spot::Undo)?,
+        headers: headers("/compensate/headers", &written.headers, Spot::Undo)?,
+        body: written.body.as_ref().map(|body| read_body("/compensate/body", body, Spot::Undo)).transpose()?,
     };
     let reading = Reading {
         statuses: meanings("/compensate/statuses", &written.statuses, &custom)?,
@@ -234,9 +234,9 @@ fn ask(base: &str, written: &Probe) -> Result<Ask, CallError> {
     Ok(Ask {
         template: Template {
             method: written.method,
-            url: url(base, "/probe/path", &written.path, Scope::Record)?,
-            headers: headers("/probe/headers", &written.headers, Scope::Record)?,
-            body: written.body.as_ref().map(|body| read_body("/probe/body", body, Scope::Record)).transpose()?,
+            url: url(base, "/probe/path", &written.path, Spot::Record)?,
+            headers: headers("/probe/headers", &written.headers, Spot::Record)?,
+            body: written.body.as_ref().map(|body| read_body("/probe/body", body, Spot::Record)).transpose()?,
         },
         statuses: table("/probe/statuses", &lists)?,
         applied: written.applied.as_ref().map(|condition| holds("/probe/applied", condition)).transpose()?,
@@ -256,7 +256,7 @@ fn check(base: &str, written: Option<&Check>) -> Result<CheckPlan, CallError> {
         None => (Method::Get, "", [].as_slice()),
     };
     let ok = if ok.is_empty() { &any_success } else { ok };
-    let url = url(base, "/check/path", path, Scope::Fixed)?;
+    let url = url(base, "/check/path", path, Spot::Fixed)?;
     Ok(CheckPlan {
         template: Template { method, url, headers: Vec::new(), body: None },
         ok: table("/check", &[((), "ok", ok)])?,
@@ -309,22 +309,22 @@ fn credentials(auth: Option<Auth>, taken: &[&str]) -> Result<Credentials, CallEr
     }
 }
 
-fn url(base: &str, place: &str, path: &str, scope: Scope) -> Result<Text, CallError> {
-    let text = Text::parse(path, scope).map_err(|problem| invalid(place, problem))?;
+fn url(base: &str, place: &str, path: &str, spot: Spot) -> Result<Text, CallError> {
+    let text = Text::parse(path, spot).map_err(|problem| invalid(place, problem))?;
     match path_problem(&text) {
         Some(problem) => Err(invalid(place, problem)),
         None => Ok(text.after(base)),
     }
 }
 
-fn headers(place: &str, written: &BTreeMap<String, String>, scope: Scope) -> Result<Vec<(String, Text)>, CallError> {
+fn headers(place: &str, written: &BTreeMap<String, String>, spot: Spot) -> Result<Vec<(String, Text)>, CallError> {
     let header = |(name, value): (&String, &String)| {
         let place = format!("{place}{}", Pointer::of([name.clone()]));
         header_name(&place, name)?;
         if ["authorization", "proxy-authorization", "cookie"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
             return Err(invalid(&place, "credentials belong into `auth`, which names secrets and holds none"));
         }
-        let text = Text::parse(value, scope).map_err(|problem| invalid(&place, problem))?;
+        let text = Text::parse(value, spot).map_err(|problem| invalid(&place, problem))?;
         if text.literals().any(|literal| literal.chars().any(char::is_control)) {
             return Err(invalid(&place, "a header cannot hold control characters"));
         }
@@ -337,8 +337,8 @@ fn header_name(place: &str, name: &str) -> Result<(), CallError> {
     header_problem(name).map_or(Ok(()), |problem| Err(invalid(place, problem)))
 }
 
-fn read_body(place: &str, written: &Value, scope: Scope) -> Result<Body, CallError> {
-    Body::parse(written, scope).map_err(|error| invalid(&format!("{place}{}", error.pointer), error.problem))
+fn read_body(place: &str, written: &Value, spot: Spot) -> Result<Body, CallError> {
+    Body::parse(written, spot).map_err(|error| invalid(&format!("{place}{}", error.pointer), error.problem))
 }
 
 fn pointer(place: &str, written: Option<&str>) -> Result<Option<Pointer>, CallError> {

@@ -28,7 +28,7 @@ pub(crate) enum Place {
 
 /// Where a template stands, which decides what it may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scope {
+pub(crate) enum Spot {
     /// Of one record that is written or asked about.
     Record,
     /// Of one record that is undone.
@@ -39,7 +39,7 @@ pub(crate) enum Scope {
     Fixed,
 }
 
-impl Scope {
+impl Spot {
     fn allows(self, place: &Place) -> bool {
         match place {
             Place::Id | Place::Key | Place::Payload(_) | Place::Attribute(_) => {
@@ -66,7 +66,7 @@ impl Scope {
 }
 
 impl Place {
-    fn parse(text: &str, scope: Scope) -> Result<Self, String> {
+    fn parse(text: &str, spot: Spot) -> Result<Self, String> {
         let place = match text {
             "id" => Self::Id,
             "key" => Self::Key,
@@ -77,13 +77,13 @@ impl Place {
                 (Some(rest), ..) if begins_path(rest) => Self::Payload(path(rest)?),
                 (_, Some(rest), _) if begins_path(rest) => Self::Answer(path(rest)?),
                 (.., Some(name)) if !name.is_empty() => Self::Attribute(name.to_owned()),
-                _ => return Err(format!("`{{{{ {text} }}}}` is not known; {}", scope.known())),
+                _ => return Err(format!("`{{{{ {text} }}}}` is not known; {}", spot.known())),
             },
         };
-        if scope.allows(&place) {
+        if spot.allows(&place) {
             Ok(place)
         } else {
-            Err(format!("`{{{{ {text} }}}}` has no value in this place; {}", scope.known()))
+            Err(format!("`{{{{ {text} }}}}` has no value in this place; {}", spot.known()))
         }
     }
 
@@ -185,7 +185,7 @@ pub(crate) enum Into {
 
 impl Text {
     /// Reads a template; the error names the placeholder that is wrong.
-    pub(crate) fn parse(text: &str, scope: Scope) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, spot: Spot) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((literal, after)) = rest.split_once("{{") {
@@ -195,7 +195,7 @@ impl Text {
             if !literal.is_empty() {
                 parts.push(Part::Literal(literal.to_owned()));
             }
-            parts.push(Part::Place(Place::parse(inner.trim(), scope)?));
+            parts.push(Part::Place(Place::parse(inner.trim(), spot)?));
             rest = behind;
         }
         if !rest.is_empty() {

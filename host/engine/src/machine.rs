@@ -234,7 +234,7 @@ impl Machine {
             return;
         }
         loop {
-            let mut moved = false;
+            let mut moved = self.start_from_queue();
             for at in 0..self.flights.len() {
                 moved |= self.advance(at);
             }

@@ -50,6 +50,12 @@ pub(super) struct Member {
 pub(super) struct Note {
     /// The row that the ledger had when the flight began, or was given while it was held.
     pub(super) row: Option<RecordRow>,
+    /// The step at which the ledger's row has the record with its content, if there is a row.
+    pub(super) at: Option<StepName>,
+    /// As what it was counted in this run before.
+    pub(super) counted: Option<Status>,
+    /// An attempt at the current step may have been applied, and nothing since has settled that.
+    pub(super) in_doubt: bool,
     /// Settled before; only its open row is to be closed.
     pub(super) passed: bool,
     pub(super) parent: Option<RecordId>,
@@ -101,6 +107,10 @@ pub(super) struct Flight {
     pub(super) notes: HashMap<u32, Note>,
     /// The payloads as they came, if the log level wants them.
     pub(super) originals: Option<Column>,
+    /// Members that were split: what is left of them are their parts.
+    pub(super) split: Vec<u32>,
+    /// How many members and how many split ones there were when the current transformer was entered.
+    pub(super) entered_with: (usize, usize),
     /// The members that are under way, in the order of the source; parallel to `batch`.
     pub(super) live: Vec<u32>,
     /// The records under way as the next step will be given them.
@@ -109,6 +119,8 @@ pub(super) struct Flight {
     pub(super) phase: Phase,
     /// Positions in `live` that are still to be handed to the current step, in portions.
     pub(super) portions: VecDeque<Vec<usize>>,
+    /// Positions that are to be written once what is in doubt was asked about.
+    pub(super) to_write: Vec<usize>,
     /// The portion that the step has now.
     pub(super) current: Vec<usize>,
     /// When the call under way began.
@@ -123,8 +135,12 @@ pub(super) struct Flight {
     pub(super) steps: Vec<StepCounts>,
     pub(super) attempts: Vec<AttemptRow>,
     pub(super) state: Vec<(StepName, StateWrite)>,
+    /// Its records lie after the route's checkpoint: the source will give them again.
+    pub(super) open: bool,
     /// An intent was asked for: something may have been done outside.
     pub(super) touched: bool,
+    /// It was given up before all its records had come to an end.
+    pub(super) unfinished: bool,
     /// It ends without a trace: nothing was done for its records.
     pub(super) abandoned: bool,
 }
@@ -134,17 +150,21 @@ impl Flight {
         let count = batch.len();
         Self {
             number,
+            open: matches!(origin, Origin::Page(_)),
             origin,
             ids: batch.ids.clone(),
             members: vec![Member { status: Status::New, step: 0 }; count],
             came: count,
             notes: HashMap::new(),
             originals: None,
+            split: Vec::new(),
+            entered_with: (count, 0),
             live: (0..u32::try_from(count).unwrap_or(u32::MAX)).collect(),
             batch: Arc::new(batch),
             step: 0,
             phase: Phase::Ready,
             portions: VecDeque::new(),
+            to_write: Vec::new(),
             current: Vec::new(),
             began: now,
             made: Vec::new(),
@@ -155,6 +175,7 @@ impl Flight {
             attempts: Vec::new(),
             state: Vec::new(),
             touched: false,
+            unfinished: false,
             abandoned: false,
         }
     }
@@ -189,6 +210,7 @@ impl Flight {
     pub(super) fn arrive(&mut self, member: u32, step: &StepName) {
         let Some(note) = self.notes.get_mut(&member) else { return };
         let Some(row) = note.row.as_ref().filter(|row| row.step == *step) else { return };
+        note.in_doubt |= row.status == Status::Indeterminate;
         if note.attempts == 0 {
             note.attempts = row.attempts;
             // What waits goes on with its retries; what was given up begins anew.
@@ -215,6 +237,40 @@ impl Flight {
         if let Some(entry) = self.members.get_mut(member as usize) {
             *entry = Member { status, step: u16::try_from(step).unwrap_or(u16::MAX) };
         }
+    }
+
+    /// Whether the member stands before this step with what the ledger does not have: it was changed on the way,
+    /// or is a part of a split.
+    pub(super) fn is_news(&self, member: u32, step: &StepName) -> bool {
+        self.notes.get(&member).and_then(|note| note.at.as_ref()) != Some(step)
+    }
+
+    /// Takes back the splits of the transformer that is being left before it is done.
+    pub(super) fn take_back_splits(&mut self) {
+        let (members, split) = self.entered_with;
+        if self.members.len() == members {
+            return;
+        }
+        for parent in self.split.split_off(split) {
+            self.set(parent, Status::Processing, self.step);
+        }
+        if let Some(counts) = self.steps.get_mut(self.step) {
+            counts.children = counts.children.saturating_sub((self.members.len() - members) as u64);
+        }
+        self.members.truncate(members);
+        self.ids = self.ids.select(&(0..members).collect::<Vec<_>>());
+        self.notes.retain(|&member, _| (member as usize) < members);
+    }
+
+    /// For each member, whether one of these was given for it.
+    pub(super) fn given_for(&self, given: &[Given]) -> Vec<bool> {
+        let mut applied = vec![false; self.members.len()];
+        for &member in given.iter().flat_map(|given| &given.members) {
+            if let Some(entry) = applied.get_mut(member as usize) {
+                *entry = true;
+            }
+        }
+        applied
     }
 
     pub(super) fn status(&self, member: u32) -> Status {
@@ -250,6 +306,7 @@ impl Flight {
         // Attempts are counted a step.
         for note in self.notes.values_mut() {
             if note.failure.is_none() {
+                note.in_doubt = false;
                 note.attempts = 0;
                 note.spent = 0;
                 note.since = None;

@@ -65,6 +65,8 @@ impl Machine {
         let note = flight.note(member);
         note.generation = row.generation;
         note.passed = row.status.is_settled() && row.status != Status::Failed;
+        note.at = Some(row.step.clone());
+        note.parent = note.parent.take().or_else(|| row.parent.clone());
         let status = row.status;
         note.row = Some(row);
         flight.set(member, status, 0);
@@ -106,24 +108,31 @@ impl Machine {
             return;
         }
         self.queue.extend(due.rows);
-        self.start_from_queue(usize::MAX);
     }
 
-    /// Starts flights from the rows in the queue: neighbours that stand at the same step go together.
-    fn start_from_queue(&mut self, most: usize) {
-        let mut started = 0;
-        while started < most && !self.is_stopping() {
-            let Some(first) = self.queue.pop_front() else { return };
-            let step = first.step.clone();
+    /// Starts flights from the rows in the queue, as far as there is room: neighbours that stand at the same step
+    /// go together. Says whether it did.
+    pub(super) fn start_from_queue(&mut self) -> bool {
+        let mut started = false;
+        let mut room = (self.spec.policy.window as usize).saturating_sub(self.flights_from_ledger());
+        while room > 0 && !self.is_stopping() {
+            let Some(first) = self.queue.pop_front() else { break };
+            let (step, open) = (first.step.clone(), first.open);
             let mut rows = vec![first];
             let limit = self.spec.policy.batch_records.max(1) as usize;
-            while rows.len() < limit && self.queue.front().is_some_and(|row| row.step == step) {
+            while rows.len() < limit && self.queue.front().is_some_and(|row| row.step == step && row.open == open) {
                 rows.extend(self.queue.pop_front());
             }
             let flight = self.flight_from_rows(rows);
             self.flights.push_back(flight);
-            started += 1;
+            started = true;
+            room -= 1;
         }
+        started
+    }
+
+    fn flights_from_ledger(&self) -> usize {
+        self.flights.iter().filter(|flight| !flight.is_page()).count()
     }
 
     fn flight_from_rows(&mut self, rows: Vec<RecordRow>) -> Flight {
@@ -145,6 +154,7 @@ impl Machine {
         let number = self.next_number();
         let mut flight = Flight::new(number, Origin::Ledger, batch, self.spec.steps.len(), self.now);
         flight.step = index.unwrap_or(0);
+        flight.open = rows.iter().any(|row| row.open);
         flight.given = self.given_before(&rows, flight.step);
         for (member, row) in (0_u32..).zip(rows) {
             let missing = if index.is_none() {
@@ -154,15 +164,24 @@ impl Machine {
             } else {
                 Some(Failure::new(codes::PAYLOAD_GONE.name, "the content of the record is not in the ledger"))
             };
-            let parent = row.parent.clone();
-            let generation = row.generation;
-            *flight.note(member) = Note { row: Some(row), parent, generation, ..Note::default() };
+            // What may have been applied is not called failed because it cannot be looked at any more.
+            let doubt = row.status == Status::Indeterminate;
+            *flight.note(member) = Note {
+                at: Some(row.step.clone()),
+                counted: (row.run == self.spec.run).then_some(row.status),
+                parent: row.parent.clone(),
+                generation: row.generation,
+                attempts: if missing.is_some() { row.attempts } else { 0 },
+                row: Some(row),
+                ..Note::default()
+            };
             if let Some(failure) = missing {
-                flight.end_member(member as usize, Status::Failed, Some(failure));
+                let status = if doubt { Status::Indeterminate } else { Status::Failed };
+                flight.end_member(member as usize, status, Some(failure));
             }
         }
         let keep: Vec<usize> =
-            (0..flight.live.len()).filter(|&at| flight.status(flight.live[at]) != Status::Failed).collect();
+            (0..flight.live.len()).filter(|&at| flight.status(flight.live[at]) == Status::New).collect();
         if keep.len() != flight.live.len() {
             flight.batch = Arc::new(flight.batch.select(&keep));
             flight.live = keep.iter().map(|&at| flight.live[at]).collect();
@@ -189,22 +208,13 @@ impl Machine {
         given
     }
 
-    /// Takes up what waits in the queue or in the ledger, and asks to be woken for what waits for its time.
+    /// Takes up what waits in the ledger, and asks to be woken for what waits for its time.
     pub(super) fn take_more(&mut self) {
-        let from_ledger = self.flights.iter().filter(|flight| !flight.is_page()).count();
-        let room = (self.spec.policy.window as usize).saturating_sub(from_ledger);
-        self.start_from_queue(room);
-        if !self.flights.is_empty() && self.actions.is_empty() {
-            // What was just started may enter its step at once.
-            for at in 0..self.flights.len() {
-                self.advance(at);
-            }
-        }
         if self.is_stopping() {
             return;
         }
         let due = self.next_due.filter(|_| self.waiting > 0);
-        let can_take = from_ledger == 0 && self.queue.is_empty() && self.commits_under_way == 0 && !self.taking;
+        let can_take = self.flights_from_ledger() == 0 && self.queue.is_empty() && self.commits_under_way == 0 && !self.taking;
         if can_take && due.is_some_and(|due| due <= self.now) {
             self.taking = true;
             let own = !matches!(self.spec.entry, Entry::Source { .. });

@@ -9,11 +9,13 @@ use crate::ports::{
     Applied, AttemptRow, BatchCommit, Chunk, ChunkColumn, Payload, Progress as StepProgress, RecordRow, StepCounts,
 };
 use crossdock_model::{Column, Counts, Event, EventKind, Failure, Outcome, RecordId, Status, StepName};
+use std::collections::HashSet;
 
 impl Machine {
     /// The run is stopping: nothing more is begun for this flight. What was not touched at all leaves no trace
     /// and will be read again; of the rest it is written down how far it came.
     pub(super) fn give_up(&mut self, flight: &mut Flight) {
+        let in_transformer = flight.phase == Phase::Transforming;
         flight.phase = Phase::Done;
         flight.portions.clear();
         flight.current.clear();
@@ -21,36 +23,69 @@ impl Machine {
             flight.abandoned = true;
             return;
         }
-        let last = flight.step + 1 == self.spec.steps.len();
-        let mut applied_here = vec![false; flight.members.len()];
-        for given in &flight.given_now {
-            for &member in &given.members {
-                applied_here[member as usize] = true;
-            }
+        if in_transformer {
+            flight.take_back_splits();
         }
+        let applied_here = flight.given_for(&flight.given_now);
         let given_now = std::mem::take(&mut flight.given_now);
         flight.given.extend(given_now);
-        let mut applied_ever = vec![false; flight.members.len()];
-        for given in &flight.given {
-            for &member in &given.members {
-                applied_ever[member as usize] = true;
-            }
-        }
-        for &member in &flight.live.clone() {
-            if flight.status(member) != Status::Processing && flight.status(member) != Status::New {
+        let applied_ever = flight.given_for(&flight.given);
+        for position in 0..flight.live.len() {
+            let at = flight.live[position] as usize;
+            let under_way = matches!(flight.status(flight.live[position]), Status::Processing | Status::New);
+            if !under_way {
                 continue;
             }
-            let at = member as usize;
-            if last && applied_here[at] {
-                flight.set(member, Status::Ok, flight.step);
-            } else if applied_ever[at] {
-                let next = if applied_here[at] { flight.step + 1 } else { flight.step };
-                flight.set(member, Status::Pending, next);
+            if applied_here[at] && flight.step + 1 == self.spec.steps.len() {
+                flight.set(flight.live[position], Status::Ok, flight.step);
+                continue;
+            }
+            flight.unfinished = true;
+            if flight.is_page() {
+                self.park_for_source(flight, position, applied_here[at], applied_ever[at]);
             } else {
-                flight.set(member, Status::New, flight.step);
+                self.park_in_ledger(flight, position, applied_here[at]);
             }
         }
         flight.live.clear();
+    }
+
+    /// The record will be read again; how far it came is kept in an open row.
+    fn park_for_source(&self, flight: &mut Flight, position: usize, applied_here: bool, applied_ever: bool) {
+        let (member, step) = (flight.live[position], flight.step);
+        let doubt = flight.notes.get(&member).filter(|note| note.in_doubt);
+        if applied_here {
+            flight.set(member, Status::Pending, step + 1);
+        } else if let Some(note) = doubt {
+            let before = note.row.as_ref().and_then(|row| row.failure.clone());
+            let failure = note.failure.clone().or(before);
+            flight.end_member(position, Status::Indeterminate, failure);
+        } else {
+            flight.set(member, if applied_ever { Status::Pending } else { Status::New }, step);
+        }
+    }
+
+    /// Nobody will give the record again: it waits in the ledger, as it was or as far as it came.
+    fn park_in_ledger(&self, flight: &mut Flight, position: usize, applied_here: bool) {
+        let (member, step) = (flight.live[position], flight.step);
+        let name = self.step_name(step);
+        let row = flight.notes.get(&member).and_then(|note| note.row.clone());
+        let Some(row) = row.filter(|row| row.step == name && !applied_here) else {
+            flight.end_member(position, Status::Pending, None);
+            let note = flight.note(member);
+            note.due = Some(self.now);
+            if applied_here {
+                (note.attempts, note.spent, note.since) = (0, 0, None);
+                flight.set(member, Status::Pending, step + 1);
+            }
+            return;
+        };
+        if flight.attempts(member) <= row.attempts {
+            // Nothing was begun for it: it stays as it is.
+            return flight.set(member, Status::New, step);
+        }
+        flight.end_member(position, row.status, row.failure);
+        flight.note(member).due = row.due;
     }
 
     /// Commits the oldest flight if it is done. Says whether it did.
@@ -128,7 +163,7 @@ impl Machine {
             ids: Column::new(),
             target_ids: None,
             receipts: None,
-            open: flight.is_page(),
+            open: flight.open,
         };
         let (mut target_ids, mut receipts) = (Column::new(), Column::new());
         for part in given {
@@ -148,8 +183,44 @@ impl Machine {
         progress.receipts = Some(receipts);
         let mut commit = self.empty_commit(flight);
         commit.progress = Some(progress);
+        // What the step's plugin keeps belongs to this outcome; what is known of single records is written down when
+        // they have rows.
+        let step = self.step_name(flight.step);
+        (commit.state, flight.state) =
+            std::mem::take(&mut flight.state).into_iter().partition(|(name, _)| *name == step);
+        flight.touched = true;
+        self.push_commit(commit);
+    }
+
+    /// Nobody else has the records of a flight from the ledger: before one of them is written as what it has become
+    /// on the way, that is made durable, parts of a split together with the record they come from.
+    pub(super) fn write_down_arrivals(&mut self, flight: &mut Flight) {
+        let name = self.step_name(flight.step);
+        if flight.is_page() || !flight.live.iter().any(|&member| flight.is_news(member, &name)) {
+            return;
+        }
+        let mut commit = self.empty_commit(flight);
         commit.attempts = std::mem::take(&mut flight.attempts);
         commit.state = std::mem::take(&mut flight.state);
+        let places: Vec<_> = flight.given.iter().map(|part| part.places(flight.members.len())).collect();
+        let mut position_of = vec![None; flight.members.len()];
+        for (position, &member) in flight.live.iter().enumerate() {
+            position_of[member as usize] = Some(position);
+        }
+        for (member, position) in (0_u32..).zip(position_of) {
+            if flight.notes.get(&member).is_some_and(|note| note.passed) {
+                continue;
+            }
+            let mut row = self.row_for(flight, member, flight.open, &flight.given, &places);
+            if let Some(position) = position.filter(|_| row.status == Status::Processing) {
+                row.status = Status::Pending;
+                row.due = Some(self.now);
+                row.payload = Payload::Kept(flight.batch.payloads.get(position).unwrap_or_default().to_vec());
+                row.attributes = flight.batch.attributes_of(position);
+            }
+            flight.note(member).at = Some(row.step.clone());
+            commit.rows.push(row);
+        }
         self.push_commit(commit);
     }
 
@@ -170,7 +241,9 @@ impl Machine {
             }
             let row = self.row_for(flight, member, true, &given, &places);
             commit.rows.push(row.clone());
-            flight.note(member).row = Some(row);
+            let note = flight.note(member);
+            note.at = Some(row.step.clone());
+            note.row = Some(row);
         }
         commit.events = self.record_events(flight, true);
         self.push_commit(commit);
@@ -179,11 +252,18 @@ impl Machine {
     /// Everything that the flight produced, as one transaction.
     fn settle(&mut self, mut flight: Flight) -> BatchCommit {
         let all = u32::try_from(flight.members.len()).unwrap_or(u32::MAX);
-        let untouched = (0..all).any(|m| flight.status(m) == Status::New);
+        self.stop_if_parts_are_missing(&flight);
         let stays_open = flight.is_page()
-            && (self.checkpoint_held || untouched || (self.stop.is_some() && self.has_unsettled(&flight)));
+            && (self.checkpoint_held || flight.unfinished || (self.stop.is_some() && self.has_unsettled(&flight)));
         if stays_open {
             self.checkpoint_held = true;
+        }
+        let open = if flight.is_page() { stays_open } else { flight.open };
+        if open {
+            // Their parts come only if they are split again.
+            for parent in flight.split.clone() {
+                flight.set(parent, Status::Processing, flight.members[parent as usize].step.into());
+            }
         }
         let mut commit = self.empty_commit(&flight);
         commit.closes = true;
@@ -209,11 +289,11 @@ impl Machine {
                 continue;
             }
             self.count(&flight, member, &mut commit);
-            let plain = note.is_none_or(|note| note.row.is_none());
-            if plain && !stays_open && matches!(status, Status::Ok | Status::Dropped) {
+            let plain = note.is_none_or(|note| note.at.is_none());
+            if plain && !open && matches!(status, Status::Ok | Status::Dropped) {
                 in_chunk.push(member);
             } else {
-                commit.rows.push(self.row_for(&flight, member, stays_open, &flight.given, &places));
+                commit.rows.push(self.row_for(&flight, member, open, &flight.given, &places));
             }
         }
         commit.chunk = self.chunk(&flight, &in_chunk, &places);
@@ -236,6 +316,24 @@ impl Machine {
         commit
     }
 
+    /// A record that an earlier run split has unsettled parts, and this time it did not get that far: its parts would be
+    /// lost if the checkpoint passed it.
+    fn stop_if_parts_are_missing(&mut self, flight: &Flight) {
+        if self.open.is_empty() || !flight.is_page() {
+            return;
+        }
+        let ids: HashSet<&[u8]> = flight.ids.iter().collect();
+        let belongs = |id: &str| id.match_indices('/').any(|(at, _)| ids.contains(id[..at].as_bytes()));
+        let mut missing = self.open.values().map(|row| &row.id).filter(|id| belongs(&id.0));
+        let Some(first) = missing.next() else { return };
+        let first = missing.fold(first, |first, id| first.min(id)).clone();
+        self.checkpoint_held = true;
+        self.stop_because(Failure::new(
+            codes::STOPPED_AT_RECORD.name,
+            format!("record {first} is part of a record that was split before and could not be split again this time"),
+        ));
+    }
+
     /// With `on_error = "stop"`: whether the record that stopped the run is in this flight.
     fn has_unsettled(&self, flight: &Flight) -> bool {
         let stops = [Status::Failed, Status::Pending, Status::Indeterminate];
@@ -252,10 +350,9 @@ impl Machine {
         match &flight.origin {
             Origin::Page(_) => commit.read += 1,
             Origin::Ledger => {
-                let row = flight.notes.get(&member).and_then(|note| note.row.as_ref());
-                match row {
-                    Some(row) if row.run == self.spec.run => commit.counts.add(row.status, -1),
-                    _ => commit.resumed += 1,
+                match flight.notes.get(&member).and_then(|note| note.counted) {
+                    Some(before) => commit.counts.add(before, -1),
+                    None => commit.resumed += 1,
                 }
             }
         }
@@ -281,12 +378,12 @@ impl Machine {
         let nothing = Note::default();
         let note = flight.notes.get(&member).unwrap_or(&nothing);
         let step = self.step_name(usize::from(entry.step));
-        let at_rest = matches!(entry.status, Status::Failed | Status::Rejected | Status::Indeterminate);
-        let same_place = note.row.as_ref().is_some_and(|row| row.step == step);
-        let payload = match (entry.status, &note.payload) {
+        let status = if open && flight.split.contains(&member) { Status::Processing } else { entry.status };
+        let at_rest = matches!(status, Status::Failed | Status::Rejected | Status::Indeterminate);
+        let payload = match (status, &note.payload) {
             (Status::Ok | Status::Dropped | Status::Skipped, _) => Payload::Gone,
-            (_, _) if open && !at_rest => Payload::AtSource,
-            (_, _) if same_place && !flight.is_page() => Payload::Unchanged,
+            (_, _) if flight.is_page() && open && !at_rest => Payload::AtSource,
+            (_, _) if !flight.is_page() && note.at.as_ref() == Some(&step) => Payload::Unchanged,
             (_, Some(bytes)) => Payload::Kept(bytes.clone()),
             (_, None) if open => Payload::AtSource,
             (_, None) => Payload::Gone,
@@ -307,7 +404,7 @@ impl Machine {
         RecordRow {
             id: flight.id(member),
             parent: note.parent.clone(),
-            status: entry.status,
+            status,
             step,
             generation: note.generation,
             attempts: note.attempts,

@@ -18,6 +18,7 @@ impl Machine {
         let all: Vec<usize> = (0..flight.live.len()).collect();
         flight.portions = portions(&all, self.spec.steps[flight.step].max_batch);
         flight.made.clear();
+        flight.entered_with = (flight.members.len(), flight.split.len());
         self.next_transform(flight);
     }
 
@@ -206,23 +207,26 @@ impl Machine {
         }
         flight.live = live;
         flight.batch = std::sync::Arc::new(batch);
-        flight.move_on(self.spec.steps.len());
         self.meet_known_children(flight);
+        flight.move_on(self.spec.steps.len());
     }
 
     /// Children of a split may be known from an earlier run, as records of a page may be.
     fn meet_known_children(&mut self, flight: &mut Flight) {
-        if self.open.is_empty() || flight.members.len() == flight.came || !flight.is_page() {
+        let (before, _) = flight.entered_with;
+        if self.open.is_empty() || flight.members.len() == before || !flight.open {
             return;
         }
-        let children: Vec<u32> = flight.live.iter().copied().filter(|&m| m as usize >= flight.came).collect();
+        let children: Vec<u32> = flight.live.iter().copied().filter(|&m| m as usize >= before).collect();
         for member in children {
             self.meet_known(flight, member);
         }
-        let keep: Vec<usize> = (0..flight.live.len())
-            .filter(|&position| !flight.notes.get(&flight.live[position]).is_some_and(|note| note.passed))
-            .collect();
-        if keep.len() != flight.live.len() {
+        let passed = |member: &u32| flight.notes.get(member).is_some_and(|note| note.passed);
+        let keep: Vec<usize> = (0..flight.live.len()).filter(|&at| !passed(&flight.live[at])).collect();
+        let gone = flight.live.len() - keep.len();
+        if gone > 0 {
+            // They were counted when they were made first.
+            flight.steps[flight.step].children -= gone as u64;
             flight.batch = std::sync::Arc::new(flight.batch.select(&keep));
             flight.live = keep.iter().map(|&position| flight.live[position]).collect();
         }
@@ -233,6 +237,7 @@ impl Machine {
 fn split(flight: &mut Flight, parent: u32, outputs: u32) -> Vec<(u32, RecordId)> {
     let parent_id = flight.id(parent);
     flight.set(parent, Status::Ok, flight.step);
+    flight.split.push(parent);
     let mut children = Vec::with_capacity(outputs as usize);
     for part in 1..=outputs {
         let id = RecordId(format!("{parent_id}/{part}"));

@@ -63,16 +63,26 @@ impl Machine {
             known.receipts = Some(receipts);
             flight.given_now.push(known);
         }
-        flight.portions = portions(&to_write, self.spec.steps[flight.step].max_batch);
-        if to_probe.is_empty() {
-            self.intend(flight);
-        } else {
-            flight.phase = Phase::Probing;
-            flight.began = self.now;
-            let keys = self.keys(flight, &to_probe);
-            self.actions.push(Action::Probe(flight.number, flight.step, flight.pick(&to_probe), keys));
-            flight.current = to_probe;
+        flight.to_write = to_write;
+        flight.portions = portions(&to_probe, self.spec.steps[flight.step].max_batch);
+        self.next_probe(flight);
+    }
+
+    /// Asks about the next portion of what is in doubt; then everything else is written.
+    fn next_probe(&mut self, flight: &mut Flight) {
+        if self.is_stopping() {
+            return self.give_up(flight);
         }
+        let Some(portion) = flight.portions.pop_front() else {
+            flight.to_write.sort_unstable();
+            flight.portions = portions(&flight.to_write, self.spec.steps[flight.step].max_batch);
+            return self.intend(flight);
+        };
+        flight.phase = Phase::Probing;
+        flight.began = self.now;
+        let keys = self.keys(flight, &portion);
+        self.actions.push(Action::Probe(flight.number, flight.step, flight.pick(&portion), keys));
+        flight.current = portion;
     }
 
     /// It was indeterminate and nothing here can settle it: a person has to.
@@ -110,7 +120,7 @@ impl Machine {
                 for position in positions {
                     flight.end_member(position, Status::Indeterminate, Some(failure.clone()));
                 }
-                return self.intend(flight);
+                return self.next_probe(flight);
             }
         };
         let mut failures: HashMap<u32, Failure> = answer.failures.into_iter().collect();
@@ -129,7 +139,10 @@ impl Machine {
                     flight.steps[flight.step].records_in += 1;
                     flight.steps[flight.step].ok += 1;
                 }
-                Some(Outcome::Dropped) => not_applied.push(position),
+                Some(Outcome::Dropped) => {
+                    flight.note(flight.live[position]).in_doubt = false;
+                    not_applied.push(position);
+                }
                 _ => {
                     let failure = u32::try_from(index).ok().and_then(|index| failures.remove(&index));
                     flight.end_member(position, Status::Indeterminate, failure);
@@ -148,16 +161,22 @@ impl Machine {
                 flight.end_member(position, Status::Failed, Some(failure));
             }
         } else {
-            let first: Vec<usize> = not_applied.into_iter().chain(flight.portions.drain(..).flatten()).collect();
-            let mut in_order = first;
-            in_order.sort_unstable();
-            flight.portions = portions(&in_order, self.spec.steps[flight.step].max_batch);
+            flight.to_write.extend(not_applied);
         }
-        self.intend(flight);
+        self.next_probe(flight);
     }
 
     /// Invariant 5: the intent is durable before the effect is attempted.
     fn intend(&mut self, flight: &mut Flight) {
+        if flight.live.iter().any(|&member| flight.status(member) == Status::Indeterminate) {
+            self.hold_if_strict(flight);
+            if self.is_stopping() {
+                return self.give_up(flight);
+            }
+            if matches!(flight.phase, Phase::Held(_)) {
+                return self.write_down_held(flight);
+            }
+        }
         let positions: Vec<usize> = flight.portions.iter().flatten().copied().collect();
         if positions.is_empty() {
             return self.leave_destination(flight);
@@ -179,8 +198,9 @@ impl Machine {
             } else {
                 flight.batch.ids.select(&positions)
             },
-            open: flight.is_page(),
+            open: flight.open,
         };
+        self.write_down_arrivals(flight);
         flight.phase = Phase::Intending;
         flight.touched = true;
         self.actions.push(Action::Intend(flight.number, intent));
@@ -238,7 +258,10 @@ impl Machine {
             // Is it the credentials, or only this record? The connector itself is asked.
             flight.phase = Phase::Checking;
             self.actions.push(Action::Check(flight.number, flight.step));
-        } else if self.is_stopping() {
+            return;
+        }
+        self.hold_if_strict(flight);
+        if self.is_stopping() {
             self.give_up(flight);
         } else if matches!(flight.phase, Phase::Held(_)) {
             self.write_down_held(flight);
@@ -399,9 +422,12 @@ impl Machine {
             exchanges,
         };
         let spent = note.spent;
+        let in_doubt = note.in_doubt;
+        note.in_doubt = outcome == Outcome::Unknown || (in_doubt && outcome != Outcome::Rejected);
         if outcome.is_success() {
             note.failure = None;
             note.due = None;
+            note.in_doubt = false;
             if note.row.is_some() || note.attempts > 1 {
                 flight.attempts.push(row);
             } else if note.parent.is_none() {
@@ -415,13 +441,14 @@ impl Machine {
         match outcome {
             Outcome::Retryable => {
                 let due = retry::next_attempt(&step.retry, &mut self.jitter, spent, since, self.now, &failure);
-                let status = if due.is_some() { Status::Pending } else { Status::Failed };
                 let counts = &mut flight.steps[flight.step];
-                if due.is_some() {
-                    counts.retry += 1
-                } else {
-                    counts.failed += 1
-                }
+                let (count, status) = match due {
+                    // That this attempt was not applied says nothing of the earlier one.
+                    _ if in_doubt => (&mut counts.unknown, Status::Indeterminate),
+                    Some(_) => (&mut counts.retry, Status::Pending),
+                    None => (&mut counts.failed, Status::Failed),
+                };
+                *count += 1;
                 flight.end_member(position, status, Some(failure));
                 flight.note(member).due = due;
             }
@@ -453,8 +480,15 @@ impl Machine {
         match result {
             Ok(_) => {
                 for (position, failure) in refused {
-                    flight.steps[flight.step].failed += 1;
-                    flight.end_member(position, Status::Failed, Some(failure));
+                    let in_doubt = flight.notes.get(&flight.live[position]).is_some_and(|note| note.in_doubt);
+                    let counts = &mut flight.steps[flight.step];
+                    let (count, status) = if in_doubt {
+                        (&mut counts.unknown, Status::Indeterminate)
+                    } else {
+                        (&mut counts.failed, Status::Failed)
+                    };
+                    *count += 1;
+                    flight.end_member(position, status, Some(failure));
                 }
                 self.hold_if_strict(flight);
             }

@@ -5,7 +5,7 @@ use crate::files::{self, Found, unreadable};
 use crate::reader::{Filled, Reader, truncated, vanished, verify};
 use crate::settings::{Plan, Settings};
 use crossdock_sdk::{CallError, Description, More, Page, Source};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::rc::Rc;
 
@@ -22,7 +22,7 @@ pub struct TextSource {
     /// The file whose end was reached last: should it grow, its ids need not be counted again.
     finished: Option<Reader>,
     /// The files that were there when last looked.
-    there: HashSet<String>,
+    there: BTreeSet<String>,
 }
 
 impl Source for TextSource {
@@ -45,7 +45,7 @@ impl Source for TextSource {
             known: Files::new(),
             reader: None,
             finished: None,
-            there: HashSet::new(),
+            there: BTreeSet::new(),
         })
     }
 
@@ -93,7 +93,7 @@ impl TextSource {
 
     /// Fills a page, and says what comes after it and where that is.
     fn fill(&mut self, page: &mut Page) -> Result<(More, Vec<u8>), CallError> {
-        let mut done = HashSet::new();
+        let mut done = BTreeSet::new();
         let more = loop {
             let mut reader = match self.reader.take() {
                 Some(reader) => reader,
@@ -129,7 +129,7 @@ impl TextSource {
     }
 
     /// Opens the first file that has something to read, apart from those whose end was reached in this call.
-    fn next_file(&mut self, done: &HashSet<String>) -> Result<Option<Reader>, CallError> {
+    fn next_file(&mut self, done: &BTreeSet<String>) -> Result<Option<Reader>, CallError> {
         let found = files::list(&self.plan)?;
         // Files that were read to their end may go; then there may be none at the moment.
         if found.is_empty() && (!self.plan.many || self.known.is_empty()) {

@@ -127,6 +127,8 @@ pub struct Machine {
     waiting: u64,
     next_due: Option<Timestamp>,
     taking: bool,
+    /// Rows that have begun to wait since the ledger was asked: its answer may or may not know of them.
+    waiting_since: (u64, Option<Timestamp>),
     woken_at: Option<Timestamp>,
     stop: Option<Stop>,
     cancelled: bool,
@@ -176,6 +178,7 @@ impl Machine {
             waiting: if from_source { opening.pending } else { 0 },
             next_due: if from_source { opening.next_due } else { None },
             taking: false,
+            waiting_since: (0, None),
             woken_at: None,
             stop: None,
             cancelled: false,

@@ -52,6 +52,8 @@ pub(super) struct Note {
     pub(super) row: Option<RecordRow>,
     /// The step at which the ledger's row has the record with its content, if there is a row.
     pub(super) at: Option<StepName>,
+    /// The row stays as it is: the record came further before than it did this time.
+    pub(super) keeps_row: bool,
     /// As what it was counted in this run before.
     pub(super) counted: Option<Status>,
     /// An attempt at the current step may have been applied, and nothing since has settled that.
@@ -189,6 +191,10 @@ impl Flight {
         matches!(self.origin, Origin::Page(_))
     }
 
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.phase, Phase::Held(_))
+    }
+
     pub(super) fn id(&self, member: u32) -> RecordId {
         RecordId(self.ids.text(member as usize).into_owned())
     }
@@ -214,7 +220,7 @@ impl Flight {
         if note.attempts == 0 {
             note.attempts = row.attempts;
             // What waits goes on with its retries; what was given up begins anew.
-            let waits = row.due.is_some() || row.status == Status::Pending;
+            let waits = row.due.is_some();
             note.spent = if waits { row.spent } else { 0 };
             note.since = if waits { row.since } else { None };
         }

@@ -102,8 +102,10 @@ impl Machine {
 
     pub(super) fn on_due(&mut self, due: DueRows) {
         self.taking = false;
-        self.waiting = due.pending;
-        self.next_due = due.next_due;
+        let (more, earliest) = std::mem::take(&mut self.waiting_since);
+        // Some may be counted twice; then the ledger is asked once more than needed.
+        self.waiting = due.pending + more;
+        self.next_due = due.next_due.into_iter().chain(earliest).min();
         if self.is_stopping() {
             return;
         }
@@ -217,6 +219,7 @@ impl Machine {
         let can_take = self.flights_from_ledger() == 0 && self.queue.is_empty() && self.commits_under_way == 0 && !self.taking;
         if can_take && due.is_some_and(|due| due <= self.now) {
             self.taking = true;
+            self.waiting_since = (0, None);
             let own = !matches!(self.spec.entry, Entry::Source { .. });
             self.actions.push(Action::TakeDue(self.spec.policy.batch_records.max(1), own));
             return;

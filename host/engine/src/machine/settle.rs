@@ -8,7 +8,7 @@ use crate::plan::{LogLevel, OnError, RATIO_RECORDS_MIN};
 use crate::ports::{
     Applied, AttemptRow, BatchCommit, Chunk, ChunkColumn, Payload, Progress as StepProgress, RecordRow, StepCounts,
 };
-use crossdock_model::{Column, Counts, Event, EventKind, Failure, Outcome, RecordId, Status, StepName};
+use crossdock_model::{Column, Counts, ErrorClass, Event, EventKind, Failure, Outcome, RecordId, Status, StepName};
 use std::collections::HashSet;
 
 impl Machine {
@@ -252,7 +252,7 @@ impl Machine {
     /// Everything that the flight produced, as one transaction.
     fn settle(&mut self, mut flight: Flight) -> BatchCommit {
         let all = u32::try_from(flight.members.len()).unwrap_or(u32::MAX);
-        self.stop_if_parts_are_missing(&flight);
+        self.stop_if_something_is_missing(&mut flight);
         let stays_open = flight.is_page()
             && (self.checkpoint_held || flight.unfinished || (self.stop.is_some() && self.has_unsettled(&flight)));
         if stays_open {
@@ -276,6 +276,11 @@ impl Machine {
         let places: Vec<_> = flight.given.iter().map(|part| part.places(flight.members.len())).collect();
         let mut in_chunk = Vec::new();
         for member in 0..all {
+            if let Some(row) = self.further_on(&flight, member) {
+                let (status, step) = (row.status, self.spec.step_index(&row.step).unwrap_or(0));
+                flight.set(member, status, step);
+                flight.note(member).keeps_row = true;
+            }
             let status = flight.status(member);
             let note = flight.notes.get(&member);
             if note.is_some_and(|note| note.passed) {
@@ -311,27 +316,33 @@ impl Machine {
             if let Some(due) = row.due {
                 self.waiting += 1;
                 self.next_due = Some(self.next_due.map_or(due, |earlier| earlier.min(due)));
+                let (more, earliest) = &mut self.waiting_since;
+                *more += 1;
+                *earliest = Some(earliest.map_or(due, |earlier| earlier.min(due)));
             }
         }
         commit
     }
 
-    /// A record that an earlier run split has unsettled parts, and this time it did not get that far: its parts would be
-    /// lost if the checkpoint passed it.
-    fn stop_if_parts_are_missing(&mut self, flight: &Flight) {
-        if self.open.is_empty() || !flight.is_page() {
+    /// A record that is in doubt further on, or has unsettled parts, and did not get that far this time: the doubt or
+    /// the parts would be lost if the checkpoint passed it.
+    fn stop_if_something_is_missing(&mut self, flight: &mut Flight) {
+        if !flight.is_page() || flight.unfinished || (self.open.is_empty() && flight.notes.is_empty()) {
             return;
         }
         let ids: HashSet<&[u8]> = flight.ids.iter().collect();
         let belongs = |id: &str| id.match_indices('/').any(|(at, _)| ids.contains(id[..at].as_bytes()));
-        let mut missing = self.open.values().map(|row| &row.id).filter(|id| belongs(&id.0));
-        let Some(first) = missing.next() else { return };
-        let first = missing.fold(first, |first, id| first.min(id)).clone();
-        self.checkpoint_held = true;
-        self.stop_because(Failure::new(
-            codes::STOPPED_AT_RECORD.name,
-            format!("record {first} is part of a record that was split before and could not be split again this time"),
-        ));
+        let parts = self.open.values().map(|row| &row.id).filter(|id| belongs(&id.0));
+        let in_doubt = flight.notes.keys().filter_map(|&member| self.further_on(flight, member)).map(|row| &row.id);
+        let Some(first) = parts.chain(in_doubt).min().cloned() else { return };
+        flight.unfinished = true;
+        self.stop_for(
+            ErrorClass::NeedsOperator,
+            Failure::new(
+                codes::STOPPED_AT_RECORD.name,
+                format!("record {first} was at a later step before and could not be brought there again"),
+            ),
+        );
     }
 
     /// With `on_error = "stop"`: whether the record that stopped the run is in this flight.
@@ -366,6 +377,17 @@ impl Machine {
         self.spec.steps.get(step.min(last)).map_or_else(StepName::source, |spec| spec.name.clone())
     }
 
+    /// The row of a record that came further in an earlier run than it does in this one.
+    fn further_on<'a>(&self, flight: &'a Flight, member: u32) -> Option<&'a RecordRow> {
+        let entry = flight.members[member as usize];
+        let on_its_way = matches!(entry.status, Status::New | Status::Processing | Status::Pending);
+        let row = flight.notes.get(&member)?.row.as_ref()?;
+        let ahead = self.spec.step_index(&row.step)? > usize::from(entry.step);
+        // What may have been applied further on must not be forgotten, whatever became of the record here.
+        let keeps = row.status == Status::Indeterminate || (on_its_way && flight.unfinished) || flight.is_held();
+        (flight.is_page() && ahead && keeps).then_some(row)
+    }
+
     fn row_for(
         &self,
         flight: &Flight,
@@ -377,6 +399,10 @@ impl Machine {
         let entry = flight.members[member as usize];
         let nothing = Note::default();
         let note = flight.notes.get(&member).unwrap_or(&nothing);
+        let kept = note.row.as_ref().filter(|_| note.keeps_row);
+        if let Some(row) = kept.or_else(|| self.further_on(flight, member)) {
+            return RecordRow { payload: Payload::Unchanged, open, run: self.spec.run.clone(), ..row.clone() };
+        }
         let step = self.step_name(usize::from(entry.step));
         let status = if open && flight.split.contains(&member) { Status::Processing } else { entry.status };
         let at_rest = matches!(status, Status::Failed | Status::Rejected | Status::Indeterminate);

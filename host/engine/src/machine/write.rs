@@ -495,6 +495,8 @@ impl Machine {
             Err(error) => {
                 for (position, _) in &refused {
                     let member = flight.live[*position];
+                    let note = flight.note(member);
+                    note.spent = note.spent.saturating_sub(1);
                     flight.steps[flight.step].untouched += 1;
                     flight.set(member, Status::Processing, flight.step);
                 }

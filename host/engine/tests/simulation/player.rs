@@ -8,7 +8,7 @@ use crate::world::World;
 use crossdock_engine::machine::{Action, Input, Machine};
 use crossdock_engine::plan::{Entry, OnError, Role, RunSpec};
 use crossdock_engine::ports::{CallResult, Idempotency, Payload, RunEnd, Written};
-use crossdock_model::{Batch, Column, ErrorClass, Outcome, RunStatus, Status, Timestamp, idempotency_key};
+use crossdock_model::{Batch, Column, Outcome, RunStatus, Status, Timestamp, idempotency_key};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(crate) struct Accidents {
 /// How a run went.
 #[derive(Debug)]
 pub(crate) enum Played {
-    Ended(Box<RunEnd>, Option<ErrorClass>),
+    Ended(Box<RunEnd>),
     Crashed,
 }
 
@@ -141,7 +141,7 @@ impl<'a> Player<'a> {
         if end.status != RunStatus::Failed && machine.class().is_some() {
             return Err(format!("the run is {} and has a class", end.status));
         }
-        Ok(Played::Ended(end, machine.class()))
+        Ok(Played::Ended(end))
     }
 
     fn crash(mut self) -> Checked<Played> {
@@ -281,7 +281,15 @@ impl<'a> Player<'a> {
             Action::Probe(number, step, batch, keys) => {
                 self.check_batch(step, &batch)?;
                 self.check_keys(step, &batch, &keys)?;
-                Input::Probed(number, self.world.probe(step, &batch))
+                let answer = self.world.probe(step, &batch);
+                if let Ok((probed, _)) = &answer {
+                    for at in (0..batch.len()).filter(|&at| probed.outcomes[at] == Outcome::Ok) {
+                        let id = batch.ids.text(at).into_owned();
+                        self.trouble.remove(&(order_of(&id), step));
+                        self.told_ok.insert((step, id));
+                    }
+                }
+                Input::Probed(number, answer)
             }
             Action::Check(number, _) => Input::Checked(number, self.world.check()),
             Action::TakeDue(limit, own) => {

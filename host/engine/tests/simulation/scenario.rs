@@ -138,7 +138,7 @@ impl Life {
             if let Some(rows) = self.chosen(|_| true).filter(|_| round < 4) {
                 self.play(Some(Entry::Resync(rows)), Accidents::default())?;
             }
-            let Played::Ended(end, _) = played else { return Err("a run without accidents crashed".into()) };
+            let Played::Ended(end) = played else { return Err("a run without accidents crashed".into()) };
             if round < 5 {
                 continue;
             }

@@ -77,6 +77,8 @@ pub(super) struct Note {
 #[derive(Debug, Clone)]
 pub(super) struct Given {
     pub(super) step: usize,
+    /// The ledger's rows say so already.
+    pub(super) in_rows: bool,
     /// The members it was applied for.
     pub(super) members: Vec<u32>,
     pub(super) target_ids: Option<Column>,

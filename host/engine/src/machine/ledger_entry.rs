@@ -204,7 +204,7 @@ impl Machine {
                 }
             }
             if !members.is_empty() {
-                given.push(Given { step: index, members, target_ids: Some(target_ids), receipts: Some(receipts) });
+                given.push(Given { step: index, in_rows: true, members, target_ids: Some(target_ids), receipts: Some(receipts) });
             }
         }
         given

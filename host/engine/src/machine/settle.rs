@@ -166,7 +166,7 @@ impl Machine {
             open: flight.open,
         };
         let (mut target_ids, mut receipts) = (Column::new(), Column::new());
-        for part in given {
+        for part in given.iter().filter(|part| !part.in_rows) {
             for (place, &member) in part.members.iter().enumerate() {
                 let value = |column: &Option<Column>| {
                     column.as_ref().and_then(|column| column.get(place)).unwrap_or_default().to_vec()

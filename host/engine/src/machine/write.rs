@@ -33,7 +33,7 @@ impl Machine {
         let name = step.name.clone();
         let probing_run = matches!(self.spec.entry, Entry::Probe(_));
         let (mut to_write, mut to_probe) = (Vec::with_capacity(flight.live.len()), Vec::new());
-        let mut known = Given { step: flight.step, members: vec![], target_ids: None, receipts: None };
+        let mut known = Given { step: flight.step, in_rows: true, members: vec![], target_ids: None, receipts: None };
         let (mut target_ids, mut receipts) = (Column::new(), Column::new());
         for position in 0..flight.live.len() {
             let member = flight.live[position];
@@ -124,7 +124,7 @@ impl Machine {
             }
         };
         let mut failures: HashMap<u32, Failure> = answer.failures.into_iter().collect();
-        let mut known = Given { step: flight.step, members: vec![], target_ids: None, receipts: None };
+        let mut known = Given { step: flight.step, in_rows: false, members: vec![], target_ids: None, receipts: None };
         let (mut target_ids, mut receipts) = (Column::new(), Column::new());
         let mut not_applied = Vec::new();
         for (index, &position) in positions.iter().enumerate() {
@@ -278,6 +278,9 @@ impl Machine {
             matches!(step.role, Role::Destination { idempotency: Idempotency::NativeKey | Idempotency::Upsert, .. });
         self.note_fault(&name, &fault.message);
         if recognises && portion.len() > 1 && !self.is_stopping() {
+            for &position in &portion {
+                flight.note(flight.live[position]).in_doubt = true;
+            }
             let (first, second) = halves(&portion);
             flight.portions.push_front(second);
             flight.portions.push_front(first);
@@ -321,6 +324,7 @@ impl Machine {
             flight.steps[flight.step].ok += portion.len() as u64;
             flight.given_now.push(Given {
                 step: flight.step,
+                in_rows: false,
                 members: portion.iter().map(|&position| flight.live[position]).collect(),
                 target_ids: answer.target_ids,
                 receipts: answer.receipts,
@@ -356,6 +360,7 @@ impl Machine {
         if !applied.is_empty() {
             flight.given_now.push(Given {
                 step: flight.step,
+                in_rows: false,
                 members: applied.iter().map(|&index| flight.live[portion[index]]).collect(),
                 target_ids: answer.target_ids.map(|column| column.select(&applied)),
                 receipts: answer.receipts.map(|column| column.select(&applied)),

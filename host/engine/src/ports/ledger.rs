@@ -140,7 +140,8 @@ pub struct AttemptRow {
     pub id: RecordId,
     /// The step.
     pub step: StepName,
-    /// The first attempt at a step is 1. Together with id, step and generation it is unique.
+    /// The first attempt at a step is 1. Together with id, step, generation and the commit's run it is unique: numbers
+    /// go on from run to run, unless an earlier step had to be done again in between.
     pub attempt: u32,
     /// How often the content had been changed.
     pub generation: u32,

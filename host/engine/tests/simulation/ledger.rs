@@ -51,7 +51,7 @@ pub(crate) struct MemLedger {
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) inflight: Vec<Inflight>,
     pub(crate) running: Option<RunId>,
-    attempts: BTreeSet<(String, StepName, u32, u32)>,
+    attempts: BTreeSet<(String, StepName, u32, u32, RunId)>,
     totals: Totals,
     written: u64,
 }
@@ -157,7 +157,7 @@ impl MemLedger {
             self.checkpoint = Some(checkpoint);
         }
         for attempt in commit.attempts {
-            let key = (attempt.id.0, attempt.step, attempt.generation, attempt.attempt);
+            let key = (attempt.id.0, attempt.step, attempt.generation, attempt.attempt, commit.run.clone());
             if key.3 == 0 || !self.attempts.insert(key.clone()) {
                 return Err(format!("attempt {key:?} is there twice"));
             }
@@ -263,8 +263,6 @@ impl MemLedger {
                 row.attempts = attempts[index];
                 row.generation = generations[index];
                 row.failure = Some(Failure::new("in-doubt", "the process ended"));
-                // As if the attempt had been written down.
-                self.attempts.insert((id.to_owned(), leftover.step.clone(), row.generation, row.attempts));
             }
             Kind::Progress(progress) => {
                 row.status = Status::Processing;

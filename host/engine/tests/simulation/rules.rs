@@ -77,7 +77,8 @@ fn row_is_true(row: &RecordRow, world: &World, spec: &RunSpec, place: usize, bus
         }
     }
     if let Some(spec) = spec.steps.get(step) {
-        if row.spent > spec.retry.attempts {
+        let recovered = row.status == Status::Processing || row.failure.as_ref().is_some_and(|f| f.code == "in-doubt");
+        if !recovered && row.spent > spec.retry.attempts {
             return Err(format!("invariant 8: {id} has spent {} attempts", row.spent));
         }
         if let (Some(due), Some(since), Status::Pending) = (row.due, row.since, row.status)

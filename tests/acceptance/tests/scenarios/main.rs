@@ -1,0 +1,12 @@
+//! What must be seen, through the command line, with the ERP as the witness.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod bad_input;
+mod guests;
+mod kills;
+mod lost_answers;
+mod output;
+mod record_37;
+mod retries;
+mod secrets;
+mod stop;

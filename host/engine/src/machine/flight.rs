@@ -1,6 +1,7 @@
 //! A batch on its way through the steps.
 
 use super::BatchNumber;
+use crate::plan::Retry;
 use crate::ports::{AttemptRow, RecordRow, StateWrite, StepCounts};
 use crossdock_model::{Attribute, Batch, Checkpoint, Column, Failure, RecordId, Status, StepName, Timestamp};
 use std::collections::HashMap;
@@ -215,14 +216,15 @@ impl Flight {
     }
 
     /// A member whose row stands at this step goes on counting its attempts there.
-    pub(super) fn arrive(&mut self, member: u32, step: &StepName) {
+    pub(super) fn arrive(&mut self, member: u32, step: &StepName, retry: &Retry) {
         let Some(note) = self.notes.get_mut(&member) else { return };
         let Some(row) = note.row.as_ref().filter(|row| row.step == *step) else { return };
         note.in_doubt |= row.status == Status::Indeterminate;
         if note.attempts == 0 {
             note.attempts = row.attempts;
-            // What waits goes on with its retries; what was given up begins anew.
-            let waits = row.due.is_some();
+            // What waits goes on with its retries; what was given up begins anew, also if its first attempt was
+            // interrupted.
+            let waits = row.due.is_some() && row.spent < retry.attempts;
             note.spent = if waits { row.spent } else { 0 };
             note.since = if waits { row.since } else { None };
         }

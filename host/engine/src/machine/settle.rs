@@ -382,7 +382,8 @@ impl Machine {
         let entry = flight.members[member as usize];
         let on_its_way = matches!(entry.status, Status::New | Status::Processing | Status::Pending);
         let row = flight.notes.get(&member)?.row.as_ref()?;
-        let ahead = self.spec.step_index(&row.step)? > usize::from(entry.step);
+        let here = if on_its_way { flight.step } else { usize::from(entry.step) };
+        let ahead = self.spec.step_index(&row.step)? > here;
         // What may have been applied further on must not be forgotten, whatever became of the record here.
         let keeps = row.status == Status::Indeterminate || (on_its_way && flight.unfinished) || flight.is_held();
         (flight.is_page() && ahead && keeps).then_some(row)

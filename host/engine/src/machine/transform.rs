@@ -10,10 +10,10 @@ use crossdock_model::{Batch, Column, EventKind, Failure, Fault, Outcome, RecordI
 impl Machine {
     pub(super) fn enter_transformer(&mut self, flight: &mut Flight) {
         self.attach_given(flight);
-        let name = self.spec.steps[flight.step].name.clone();
+        let (name, retry) = (self.spec.steps[flight.step].name.clone(), self.spec.steps[flight.step].retry);
         for &member in &flight.live.clone() {
             flight.set(member, Status::Processing, flight.step);
-            flight.arrive(member, &name);
+            flight.arrive(member, &name, &retry);
         }
         let all: Vec<usize> = (0..flight.live.len()).collect();
         flight.portions = portions(&all, self.spec.steps[flight.step].max_batch);

@@ -30,7 +30,7 @@ impl Machine {
         self.attach_given(flight);
         let step = &self.spec.steps[flight.step];
         let Role::Destination { idempotency, probes } = step.role else { return };
-        let name = step.name.clone();
+        let (name, retry) = (step.name.clone(), step.retry);
         let probing_run = matches!(self.spec.entry, Entry::Probe(_));
         let (mut to_write, mut to_probe) = (Vec::with_capacity(flight.live.len()), Vec::new());
         let mut known = Given { step: flight.step, in_rows: true, members: vec![], target_ids: None, receipts: None };
@@ -38,7 +38,7 @@ impl Machine {
         for position in 0..flight.live.len() {
             let member = flight.live[position];
             flight.set(member, Status::Processing, flight.step);
-            flight.arrive(member, &name);
+            flight.arrive(member, &name, &retry);
             let Some(row) = flight.notes.get(&member).and_then(|note| note.row.as_ref()) else {
                 to_write.push(position);
                 continue;
@@ -566,9 +566,11 @@ impl Machine {
     /// step is entered as if the batch had just come.
     pub(super) fn write_again(&mut self, flight: &mut Flight) {
         flight.given_now.clear();
-        for note in flight.notes.values_mut().filter(|note| note.due.is_some()) {
-            note.due = None;
-            note.failure = None;
+        for member in &flight.live {
+            if let Some(note) = flight.notes.get_mut(member).filter(|note| note.due.is_some()) {
+                note.due = None;
+                note.failure = None;
+            }
         }
         self.enter_destination(flight);
     }

@@ -266,6 +266,12 @@ impl<'a> Player<'a> {
             Action::Transform(number, step, batch) => {
                 self.check_batch(step, &batch)?;
                 let answer = self.world.transform(step, &batch);
+                // What a transformer holds back does not hold up others.
+                let passes = |at| answer.as_ref().is_ok_and(|(answer, _)| answer.outcomes[at] == Outcome::Ok);
+                for at in (0..batch.len()).filter(|at| !passes(*at)) {
+                    let id = batch.ids.text(at);
+                    self.trouble.retain(|_, troubled| *troubled != id);
+                }
                 if let Ok((answer, _)) = &answer {
                     for at in 0..batch.len() {
                         self.tried(step, &batch.ids.text(at), answer.outcomes[at])?;

@@ -74,6 +74,13 @@ pub(super) struct Note {
     pub(super) attributes: Vec<(String, Vec<u8>)>,
 }
 
+impl Note {
+    /// Attempts are counted a step.
+    pub(super) fn begin_anew(&mut self) {
+        (self.attempts, self.spent, self.since, self.in_doubt) = (0, 0, None, false);
+    }
+}
+
 /// What a destination step gave back.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
@@ -313,14 +320,8 @@ impl Flight {
         if self.step >= steps {
             return;
         }
-        // Attempts are counted a step.
-        for note in self.notes.values_mut() {
-            if note.failure.is_none() {
-                note.in_doubt = false;
-                note.attempts = 0;
-                note.spent = 0;
-                note.since = None;
-            }
+        for note in self.notes.values_mut().filter(|note| note.failure.is_none()) {
+            note.begin_anew();
         }
     }
 

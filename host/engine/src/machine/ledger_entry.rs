@@ -204,7 +204,13 @@ impl Machine {
                 }
             }
             if !members.is_empty() {
-                given.push(Given { step: index, in_rows: true, members, target_ids: Some(target_ids), receipts: Some(receipts) });
+                given.push(Given {
+                    step: index,
+                    in_rows: true,
+                    members,
+                    target_ids: Some(target_ids),
+                    receipts: Some(receipts),
+                });
             }
         }
         given
@@ -216,7 +222,8 @@ impl Machine {
             return;
         }
         let due = self.next_due.filter(|_| self.waiting > 0);
-        let can_take = self.flights_from_ledger() == 0 && self.queue.is_empty() && self.commits_under_way == 0 && !self.taking;
+        let can_take =
+            self.flights_from_ledger() == 0 && self.queue.is_empty() && self.commits_under_way == 0 && !self.taking;
         if can_take && due.is_some_and(|due| due <= self.now) {
             self.taking = true;
             self.waiting_since = (0, None);

@@ -56,6 +56,7 @@ impl Machine {
         let doubt = flight.notes.get(&member).filter(|note| note.in_doubt);
         if applied_here {
             flight.set(member, Status::Pending, step + 1);
+            flight.note(member).begin_anew();
         } else if let Some(note) = doubt {
             let before = note.row.as_ref().and_then(|row| row.failure.clone());
             let failure = note.failure.clone().or(before);
@@ -72,14 +73,21 @@ impl Machine {
         let row = flight.notes.get(&member).and_then(|note| note.row.clone());
         let Some(row) = row.filter(|row| row.step == name && !applied_here) else {
             flight.end_member(position, Status::Pending, None);
-            let note = flight.note(member);
-            note.due = Some(self.now);
+            flight.note(member).due = Some(self.now);
             if applied_here {
-                (note.attempts, note.spent, note.since) = (0, 0, None);
+                flight.note(member).begin_anew();
                 flight.set(member, Status::Pending, step + 1);
+            } else if flight.note(member).in_doubt {
+                flight.set(member, Status::Indeterminate, step);
             }
             return;
         };
+        if flight.note(member).in_doubt && row.status != Status::Indeterminate {
+            let failure = flight.note(member).failure.take();
+            flight.end_member(position, Status::Indeterminate, failure);
+            flight.note(member).due = Some(self.now);
+            return;
+        }
         if flight.attempts(member) <= row.attempts {
             // Nothing was begun for it: it stays as it is.
             return flight.set(member, Status::New, step);
@@ -360,12 +368,10 @@ impl Machine {
         }
         match &flight.origin {
             Origin::Page(_) => commit.read += 1,
-            Origin::Ledger => {
-                match flight.notes.get(&member).and_then(|note| note.counted) {
-                    Some(before) => commit.counts.add(before, -1),
-                    None => commit.resumed += 1,
-                }
-            }
+            Origin::Ledger => match flight.notes.get(&member).and_then(|note| note.counted) {
+                Some(before) => commit.counts.add(before, -1),
+                None => commit.resumed += 1,
+            },
         }
     }
 

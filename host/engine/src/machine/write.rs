@@ -279,7 +279,9 @@ impl Machine {
         self.note_fault(&name, &fault.message);
         if recognises && portion.len() > 1 && !self.is_stopping() {
             for &position in &portion {
-                flight.note(flight.live[position]).in_doubt = true;
+                let note = flight.note(flight.live[position]);
+                note.in_doubt = true;
+                note.failure = Some(fault.failure());
             }
             let (first, second) = halves(&portion);
             flight.portions.push_front(second);

@@ -165,7 +165,8 @@ pub struct AttemptRow {
 ///
 /// If the process dies before the commit that `closes` the batch, the ledger turns these records into
 /// rows when it is opened again: status indeterminate, this step, `attempts` as given here, open if
-/// `open`; rows that exist keep their payload and what was applied before.
+/// `open`. Rows that exist keep what was applied before, and their payload if they stand at this step; else
+/// it is the payload of another step, and the one that is wanted is at the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     /// The route.

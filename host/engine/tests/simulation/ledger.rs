@@ -223,8 +223,7 @@ impl MemLedger {
             return Err(format!("invariant 3: negative numbers in {sum:?}"));
         }
         let nothing = StepCounts::default();
-        let same_steps =
-            steps.iter().all(|(step, counts)| sum.steps.get(step).unwrap_or(&nothing) == counts);
+        let same_steps = steps.iter().all(|(step, counts)| sum.steps.get(step).unwrap_or(&nothing) == counts);
         if (sum.read, sum.resumed, sum.counts) != (end.read, end.resumed, end.counts) || !same_steps {
             return Err(format!("invariant 3: the run says {end:?}, the commits {sum:?}"));
         }
@@ -253,6 +252,9 @@ impl MemLedger {
             return;
         }
         let mut row = self.rows.get(id).map_or_else(|| new_row(leftover, id, run), |before| before.row.clone());
+        if leftover.open && row.step != leftover.step {
+            row.payload = Payload::AtSource;
+        }
         row.step = leftover.step.clone();
         row.open = leftover.open;
         row.run = run.clone();

@@ -243,7 +243,9 @@ impl<'a> Player<'a> {
             Op::Intend(number, _) => Input::Intended(*number),
             Op::Commit(_) => Input::Committed,
         };
-        self.note(|| format!("  durable: {}", if let Op::Intend(n, _) = &op { format!("intent {n}") } else { "commit".into() }));
+        self.note(|| {
+            format!("  durable: {}", if let Op::Intend(n, _) = &op { format!("intent {n}") } else { "commit".into() })
+        });
         self.ledger.apply(op)?;
         if answer {
             self.doing.push(Doing::Answer(input));

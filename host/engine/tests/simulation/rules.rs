@@ -208,7 +208,12 @@ fn follow(world: &World, id: String, from: usize, standing: &mut BTreeMap<String
 pub(crate) fn last_word(ledger: &MemLedger, world: &World, spec: &RunSpec) -> Checked {
     truth(ledger, world, spec)?;
     let mut expected = expected(world);
-    for (id, status) in ledger.rows.iter().map(|(id, stored)| (id, stored.row.status)).chain(ledger.chunk.iter().map(|(id, status)| (id, *status))) {
+    for (id, status) in ledger
+        .rows
+        .iter()
+        .map(|(id, stored)| (id, stored.row.status))
+        .chain(ledger.chunk.iter().map(|(id, status)| (id, *status)))
+    {
         let Some(wanted) = expected.remove(id) else { return Err(format!("{id} is {status} and does not exist")) };
         let decided = status == Status::Skipped;
         if status != wanted && !decided {

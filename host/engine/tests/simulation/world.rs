@@ -200,7 +200,11 @@ impl World {
 
     pub(crate) fn transform(&mut self, step: usize, batch: &Batch) -> CallResult<Transformed> {
         if self.goes_wrong() {
-            return Err(if self.rng.one_in(6) { refused(RefusalKind::Internal) } else { refused(RefusalKind::Unavailable) });
+            return Err(if self.rng.one_in(6) {
+                refused(RefusalKind::Internal)
+            } else {
+                refused(RefusalKind::Unavailable)
+            });
         }
         let ids: Vec<String> = (0..batch.len()).map(|at| batch.ids.text(at).into_owned()).collect();
         if let Some(id) = ids.iter().find(|id| matches!(self.say(id, step), Say::Fault(_))) {

@@ -386,13 +386,14 @@ impl Machine {
     /// The row of a record that came further in an earlier run than it does in this one.
     fn further_on<'a>(&self, flight: &'a Flight, member: u32) -> Option<&'a RecordRow> {
         let entry = flight.members[member as usize];
+        let note = flight.notes.get(&member)?;
+        let row = note.row.as_ref()?;
         let on_its_way = matches!(entry.status, Status::New | Status::Processing | Status::Pending);
-        let row = flight.notes.get(&member)?.row.as_ref()?;
-        let here = if on_its_way { flight.step } else { usize::from(entry.step) };
-        let ahead = self.spec.step_index(&row.step)? > here;
+        let here = if on_its_way && note.failure.is_none() { flight.step } else { usize::from(entry.step) };
+        let ahead = flight.is_page() && self.spec.step_index(&row.step)? > here;
         // What may have been applied further on must not be forgotten, whatever became of the record here.
         let keeps = row.status == Status::Indeterminate || (on_its_way && flight.unfinished) || flight.is_held();
-        (flight.is_page() && ahead && keeps).then_some(row)
+        (ahead && keeps).then_some(row)
     }
 
     fn row_for(

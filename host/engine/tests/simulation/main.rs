@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+mod cases;
 mod ledger;
 mod player;
 mod rng;

@@ -126,7 +126,7 @@ impl Life {
     }
 
     /// Everything outside is well again; operators do what is left to them.
-    fn heal(&mut self) -> Checked {
+    pub(crate) fn heal(&mut self) -> Checked {
         self.world.healed = true;
         self.world.call_trouble_in = 0;
         self.world.checks_ok = Some(true);

@@ -286,6 +286,14 @@ impl World {
         self.effects.get(&(step, id.to_owned())).map_or(0, |effects| effects.values().sum())
     }
 
+    /// Who took effect at a step, in the order of the source.
+    pub(crate) fn applied_at(&self, step: usize) -> Vec<String> {
+        let here = self.effects.iter().filter(|((at, _), effects)| *at == step && !effects.is_empty());
+        let mut ids: Vec<String> = here.map(|((_, id), _)| id.clone()).collect();
+        ids.sort_by_key(|id| crate::rules::order_of(id));
+        ids
+    }
+
     fn recognises(&self, step: usize) -> bool {
         let recognising = [Idempotency::NativeKey, Idempotency::Upsert];
         matches!(self.steps[step], Role::Destination { idempotency, .. } if recognising.contains(&idempotency))

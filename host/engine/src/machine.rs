@@ -8,8 +8,10 @@
 //! With `on_error = "stop"` a batch enters a destination only when it is the oldest one, so that nothing is
 //! written behind a record that fails.
 
+mod enter;
 mod flight;
 mod ledger_entry;
+mod park;
 mod progress;
 mod retry;
 mod settle;

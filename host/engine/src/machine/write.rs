@@ -1,14 +1,13 @@
 //! A flight at a destination: probe what is in doubt, make the intent durable, write, take the answers.
 
-use super::flight::{Flight, Given, Phase, halves, portions};
+use super::flight::{Flight, Given, Phase, halves};
 use super::{Action, Machine, host_failure, retry};
 use crate::codes;
-use crate::plan::{Entry, OnError, Role};
+use crate::plan::{OnError, Role};
 use crate::ports::{
-    AttemptRow, CallError, CallResult, Exchange, Idempotency, Intent, Probed, RefusalKind, WriteOptions, Written,
+    AttemptRow, CallError, CallResult, Exchange, Idempotency, Intent, RefusalKind, WriteOptions, Written,
 };
 use crossdock_model::{Column, ErrorClass, EventKind, Failure, Fault, Outcome, Status, idempotency_key};
-use std::collections::HashMap;
 
 /// What a destination said of one record.
 struct Said {
@@ -26,73 +25,7 @@ impl Said {
 }
 
 impl Machine {
-    pub(super) fn enter_destination(&mut self, flight: &mut Flight) {
-        self.attach_given(flight);
-        let step = &self.spec.steps[flight.step];
-        let Role::Destination { idempotency, probes } = step.role else { return };
-        let (name, retry) = (step.name.clone(), step.retry);
-        let probing_run = matches!(self.spec.entry, Entry::Probe(_));
-        let (mut to_write, mut to_probe) = (Vec::with_capacity(flight.live.len()), Vec::new());
-        let mut known = Given { step: flight.step, in_rows: true, members: vec![], target_ids: None, receipts: None };
-        let (mut target_ids, mut receipts) = (Column::new(), Column::new());
-        for position in 0..flight.live.len() {
-            let member = flight.live[position];
-            flight.set(member, Status::Processing, flight.step);
-            flight.arrive(member, &name, &retry);
-            let Some(row) = flight.notes.get(&member).and_then(|note| note.row.as_ref()) else {
-                to_write.push(position);
-                continue;
-            };
-            if let Some(applied) = row.applied.iter().find(|applied| applied.step == name) {
-                // Steps that are ok are never done again.
-                known.members.push(member);
-                let _ = target_ids.try_push(applied.target_id.as_bytes());
-                let _ = receipts.try_push(&applied.receipt);
-            } else if row.status == Status::Indeterminate && row.step == name {
-                match idempotency {
-                    Idempotency::NativeKey | Idempotency::Upsert if !probing_run => to_write.push(position),
-                    _ if probes => to_probe.push(position),
-                    _ => self.leave_in_doubt(flight, position),
-                }
-            } else {
-                to_write.push(position);
-            }
-        }
-        if !known.members.is_empty() {
-            known.target_ids = Some(target_ids);
-            known.receipts = Some(receipts);
-            flight.given_now.push(known);
-        }
-        flight.to_write = to_write;
-        flight.portions = portions(&to_probe, self.spec.steps[flight.step].max_batch);
-        self.next_probe(flight);
-    }
-
-    /// Asks about the next portion of what is in doubt; then everything else is written.
-    fn next_probe(&mut self, flight: &mut Flight) {
-        if self.is_stopping() {
-            return self.give_up(flight);
-        }
-        let Some(portion) = flight.portions.pop_front() else {
-            flight.to_write.sort_unstable();
-            flight.portions = portions(&flight.to_write, self.spec.steps[flight.step].max_batch);
-            return self.intend(flight);
-        };
-        flight.phase = Phase::Probing;
-        flight.began = self.now;
-        let keys = self.keys(flight, &portion);
-        self.actions.push(Action::Probe(flight.number, flight.step, flight.pick(&portion), keys));
-        flight.current = portion;
-    }
-
-    /// It was indeterminate and nothing here can settle it: a person has to.
-    fn leave_in_doubt(&self, flight: &mut Flight, position: usize) {
-        let member = flight.live[position];
-        let failure = flight.notes.get(&member).and_then(|note| note.row.as_ref()).and_then(|row| row.failure.clone());
-        flight.end_member(position, Status::Indeterminate, failure);
-    }
-
-    fn keys(&self, flight: &Flight, positions: &[usize]) -> Column {
+    pub(super) fn keys(&self, flight: &Flight, positions: &[usize]) -> Column {
         let step = &self.spec.steps[flight.step].name;
         let mut keys = Column::with_capacity(positions.len(), positions.len() * 32);
         for &position in positions {
@@ -103,71 +36,8 @@ impl Machine {
         keys
     }
 
-    pub(super) fn on_probed(&mut self, flight: &mut Flight, result: CallResult<Probed>) {
-        let positions = std::mem::take(&mut flight.current);
-        let answer = match result {
-            Ok((answer, _)) => answer,
-            Err(error) => {
-                let failure = match error {
-                    CallError::Refused { failure, .. } => failure,
-                    CallError::Fault(fault) => {
-                        let name = self.spec.steps[flight.step].name.clone();
-                        self.note_fault(&name, &fault.message);
-                        fault.failure()
-                    }
-                    CallError::Host(error) => host_failure(&error),
-                };
-                for position in positions {
-                    flight.end_member(position, Status::Indeterminate, Some(failure.clone()));
-                }
-                return self.next_probe(flight);
-            }
-        };
-        let mut failures: HashMap<u32, Failure> = answer.failures.into_iter().collect();
-        let mut known = Given { step: flight.step, in_rows: false, members: vec![], target_ids: None, receipts: None };
-        let (mut target_ids, mut receipts) = (Column::new(), Column::new());
-        let mut not_applied = Vec::new();
-        for (index, &position) in positions.iter().enumerate() {
-            match answer.outcomes.get(index) {
-                Some(Outcome::Ok) => {
-                    known.members.push(flight.live[position]);
-                    let value = |column: &Option<Column>| {
-                        column.as_ref().and_then(|c| c.get(index)).unwrap_or_default().to_vec()
-                    };
-                    let _ = target_ids.try_push(&value(&answer.target_ids));
-                    let _ = receipts.try_push(&value(&answer.receipts));
-                    flight.steps[flight.step].records_in += 1;
-                    flight.steps[flight.step].ok += 1;
-                }
-                Some(Outcome::Dropped) => {
-                    flight.note(flight.live[position]).in_doubt = false;
-                    not_applied.push(position);
-                }
-                _ => {
-                    let failure = u32::try_from(index).ok().and_then(|index| failures.remove(&index));
-                    flight.end_member(position, Status::Indeterminate, failure);
-                }
-            }
-        }
-        if !known.members.is_empty() {
-            known.target_ids = Some(target_ids);
-            known.receipts = Some(receipts);
-            flight.given_now.push(known);
-        }
-        if matches!(self.spec.entry, Entry::Probe(_)) {
-            for position in not_applied {
-                let failure =
-                    Failure::new(codes::PROBE_NOT_APPLIED.name, "the destination says that it was never applied");
-                flight.end_member(position, Status::Failed, Some(failure));
-            }
-        } else {
-            flight.to_write.extend(not_applied);
-        }
-        self.next_probe(flight);
-    }
-
     /// Invariant 5: the intent is durable before the effect is attempted.
-    fn intend(&mut self, flight: &mut Flight) {
+    pub(super) fn intend(&mut self, flight: &mut Flight) {
         if flight.live.iter().any(|&member| flight.status(member) == Status::Indeterminate) {
             self.hold_if_strict(flight);
             if self.is_stopping() {

@@ -180,7 +180,13 @@ impl LedgerStore {
     ) -> impl Future<Output = Result<T, LedgerError>> + Send + 'static {
         let (sender, answer) = oneshot::channel();
         let job: Job = Box::new(move |work| {
-            let answer = act(work)?;
+            let answer = match act(work) {
+                Ok(answer) => answer,
+                Err(error) => {
+                    drop(sender.send(Err(error.clone())));
+                    return Err(error);
+                }
+            };
             // Nobody waits any more if the future was dropped.
             Ok(Box::new(move || drop(sender.send(answer))))
         });

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 mod cases;
 mod ledger;
@@ -41,14 +42,23 @@ fn lives_of_routes() {
         eprintln!("{}\n\nseed {seed}: {lived:?}", trace.unwrap_or_default().join("\n"));
         return lived.unwrap();
     }
-    let seeds = 0..number("CROSSDOCK_SIMULATION_SEEDS").unwrap_or(SEEDS);
-    let mut violations: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    for seed in seeds {
-        if let Err(violation) = scenario::live(seed, &mut None) {
-            let kind = violation.chars().filter(|c| !c.is_ascii_digit()).take(70).collect();
-            violations.entry(kind).or_default().push(seed);
+    let seeds = number("CROSSDOCK_SIMULATION_SEEDS").unwrap_or(SEEDS);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    let violations = Mutex::new(BTreeMap::<String, Vec<u64>>::new());
+    std::thread::scope(|scope| {
+        for first in 0..threads {
+            let violations = &violations;
+            scope.spawn(move || {
+                for seed in (first..seeds).step_by(threads as usize) {
+                    if let Err(violation) = scenario::live(seed, &mut None) {
+                        let kind = violation.chars().filter(|c| !c.is_ascii_digit()).take(70).collect();
+                        violations.lock().unwrap().entry(kind).or_default().push(seed);
+                    }
+                }
+            });
         }
-    }
+    });
+    let violations = violations.into_inner().unwrap();
     let Some(first) = violations.values().flatten().copied().min() else { return };
     for (kind, seeds) in &violations {
         eprintln!("{} seeds: {kind} (first {:?})", seeds.len(), &seeds[..seeds.len().min(5)]);

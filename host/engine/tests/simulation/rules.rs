@@ -92,7 +92,9 @@ fn row_is_true(row: &RecordRow, world: &World, spec: &RunSpec, place: usize, bus
         return Ok(());
     }
     let is_destination = matches!(world.steps.get(step), Some(Role::Destination { .. }));
-    let effects = if is_destination { world.effects(step, id) } else { 0 };
+    // A record may stand at a step that is known to have applied it: it goes on from there.
+    let known = row.applied.iter().any(|applied| applied.step == row.step);
+    let effects = if is_destination && !known { world.effects(step, id) } else { 0 };
     match row.status {
         Status::Ok => applied_everywhere(world, spec, id),
         Status::Failed | Status::Rejected | Status::New | Status::Pending if effects > 0 => {

@@ -2,7 +2,7 @@
 //! crashes, cancels and misbehaviour at any moment, and after every step the invariants are checked.
 //!
 //! A seed gives the same life of a route every time. `CROSSDOCK_SIMULATION_SEEDS=200000` lives that many lives
-//! instead of a few thousand; `CROSSDOCK_SIMULATION_SEED=4711` lives one and prints all that happened in it.
+//! instead of a thousand; `CROSSDOCK_SIMULATION_SEED=4711` lives one and prints all that happened in it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ mod scenario;
 mod world;
 
 /// How many lives are lived by default.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 1_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))

@@ -87,7 +87,7 @@ The ERP stays until Ctrl-C. In another terminal, in examples/cdnow, see a purcha
 
   alias crossdock={crossdock}
   rm -rf .crossdock                                   # forget the run; the ERP remembers
-  curl -X PUT {url}/_faults -d '[{{\"references\":[\"00111/19970102\"],\"answer\":422,\"message\":\"Credit limit exceeded\"}}]'
+  curl -X PUT {url}/_faults -d '[{{\"references\":[\"00111/19970111\"],\"answer\":422,\"message\":\"Credit limit exceeded\"}}]'
   crossdock run routes/cdnow.toml                     # ends with exit code 4
   crossdock records --status failed
   curl -X DELETE {url}/_faults

@@ -360,8 +360,10 @@ impl Machine {
     }
 
     fn batch_event(&self, flight: &Flight, commit: &BatchCommit) -> Event {
-        let parts: Vec<String> = commit.counts.iter().map(|(status, n)| format!("{n} {status}")).collect();
-        let came = if flight.is_page() { format!("{} read", commit.read) } else { "from the ledger".to_owned() };
+        // What left a status shows in where it went; all numbers are in the data.
+        let arrived = commit.counts.iter().filter(|(_, n)| *n > 0);
+        let parts: Vec<String> = arrived.map(|(status, n)| format!("{n} {status}")).collect();
+        let came = if flight.is_page() { format!("{} read", commit.read) } else { "taken up again".to_owned() };
         let message = format!("batch {}: {came}; {}", flight.number, parts.join(", "));
         let mut event = self.event(EventKind::BatchCommitted, None, message);
         event.data = serde_json::json!({

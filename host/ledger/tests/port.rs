@@ -76,7 +76,7 @@ macro_rules! forward {
     };
 }
 
-use crossdock_engine::ports::{BatchCommit, DueRows, Intent, Ledger, RecordRow, RunEnd, RunOpening, RunStart};
+use crossdock_engine::ports::{BatchCommit, DueRows, Intent, RecordRow, RunEnd, RunOpening, RunStart};
 use crossdock_model::{RecordId, RouteName, RunId, StepName};
 
 forward! {

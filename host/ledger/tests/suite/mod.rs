@@ -2,7 +2,7 @@
 //!
 //! An implementation calls [`all`] with a way to open an empty ledger and to open it again after its process
 //! would have died: whatever was acknowledged must be there, and nothing else must be taken as done.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, dead_code)]
 
 use crossdock_engine::ports::*;
 use crossdock_model::*;
@@ -157,9 +157,11 @@ fn load_one(ledger: &Opened, id: &str) -> Option<RecordRow> {
     block(ledger.load(route(), vec![RecordId(id.into())])).unwrap().pop()
 }
 
+type Case<S> = fn(&S);
+
 /// All cases, each on a ledger of its own.
 pub(crate) fn all<S: Subject>(new: impl Fn() -> S) {
-    let cases: &[(&str, fn(&S))] = &[
+    let cases: &[(&str, Case<S>)] = &[
         ("a run from beginning to end", a_run),
         ("rows come back as they were written", rows_come_back),
         ("payloads stay, change and go", payloads),

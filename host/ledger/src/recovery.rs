@@ -89,6 +89,10 @@ fn settle_record(
         written: leftover.written,
     };
     let mut after = before.clone().unwrap_or_else(|| new_row(origin, &id, &leftover.step, leftover.open));
+    if leftover.open && after.step != leftover.step {
+        // What was kept is the content at another step; the one at this step comes from the source again.
+        after.place = Place::AtSource;
+    }
     after.step = leftover.step.clone();
     after.open = leftover.open;
     (after.run, after.batch, after.at, after.written) = (origin.run, origin.batch, origin.at, origin.written);

@@ -264,7 +264,8 @@ pub struct Chunk {
 
 /// What a destination step in the middle of a route has applied while its batch goes on. If the
 /// process dies before the batch is closed, the ledger makes open rows of it: status processing,
-/// this step, `applied` with these values.
+/// this step, `applied` with these values. Of the payload of rows that exist, the same is true as for an
+/// [`Intent`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// The step.

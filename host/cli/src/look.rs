@@ -1,0 +1,235 @@
+//! Questions that change nothing: routes, connectors, plugins, codes, the ledger's health.
+
+use crate::fail::Fail;
+use crate::out::Out;
+use crate::resync::connectors as connector_table;
+use crate::text::{Cell, bytes, clean, clean_lines, count, indent, number, quote};
+use crossdock::{ErrorClass, Host, PluginReport, VerifyReport};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// The digits of a digest that are shown to people.
+const DIGEST_SHOWN: usize = 12;
+
+/// Checks a route.
+///
+/// # Errors
+/// All its mistakes.
+pub(crate) async fn check(out: &Out, host: &Host, route: &Path) -> Result<(), Fail> {
+    let report = host.check(route).await?;
+    if out.json {
+        return out.document(&report);
+    }
+    let hash: String = report.hash.chars().take(DIGEST_SHOWN).collect();
+    let mut text = format!("Route {} is fine, version {hash}\n\n", out.paint.bold(&report.route));
+    let mut table = out.table(&["step", "plugin", "sha-256", "what it can do"]);
+    for place in &report.places {
+        let digest: String = place.digest.chars().take(DIGEST_SHOWN).collect();
+        table.add(vec![
+            Cell::new(place.step.as_str()),
+            Cell::new(&place.plugin),
+            Cell::new(digest),
+            Cell::new(&place.abilities),
+        ]);
+    }
+    text.push_str(&table.render(2));
+    let route = quote(&route.display().to_string());
+    let _ = writeln!(text, "\n{}", out.paint.bold("Next:"));
+    let _ = writeln!(text, "  {}", out.command(&format!("connectors check {route}")));
+    let _ = writeln!(text, "  {}", out.command(&format!("run {route}")));
+    out.text(&text)
+}
+
+/// Asks the connectors of a route. Gives the exit code.
+///
+/// # Errors
+/// When the route has mistakes.
+pub(crate) async fn connectors(out: &Out, host: &Host, route: &Path) -> Result<u8, Fail> {
+    let reports = host.connectors(route).await?;
+    if out.json {
+        out.document(&json!({ "connectors": reports }))?;
+    } else {
+        let mut text = connector_table(out, &reports);
+        for failure in reports.iter().filter_map(|report| report.failure.as_ref()) {
+            if let Some(detail) = &failure.detail {
+                let _ = writeln!(text, "\n  {}", clean(&failure.code));
+                text.push_str(&indent(&clean_lines(detail), 4));
+            }
+        }
+        out.text(&text)?;
+    }
+    let all = reports.iter().all(|report| report.operational);
+    Ok(if all { 0 } else { ErrorClass::Environment.exit_code() })
+}
+
+/// Shows what a plugin says of itself.
+///
+/// # Errors
+/// When the file is not a plugin for this host.
+pub(crate) async fn inspect(out: &Out, host: &Host, file: &Path) -> Result<(), Fail> {
+    let report = host.inspect(file).await?;
+    if out.json { out.document(&report) } else { out.text(&plugin_page(out, &report)) }
+}
+
+fn plugin_page(out: &Out, report: &PluginReport) -> String {
+    let paint = out.paint;
+    let name = format!("{} {}", clean(&report.name), clean(&report.version));
+    let mut text = format!("{}\n{}\n\n", paint.bold(&name), clean(&report.summary));
+    let list = |list: Vec<String>| if list.is_empty() { "nothing".to_owned() } else { list.join(", ") };
+    let lines = [
+        ("role", clean(&report.role).into_owned()),
+        ("also exports", list(report.exports.iter().map(ToString::to_string).collect())),
+        ("wants", list(report.wants.iter().map(|want| clean(want).into_owned()).collect())),
+        ("batch", format!("at most {}", count(report.max_batch, "record"))),
+        ("contract", clean(&report.contract).into_owned()),
+        ("file", format!("{}, {}", clean(&report.path.display().to_string()), bytes(report.size_bytes))),
+        ("sha-256", clean(&report.digest).into_owned()),
+    ];
+    for (name, value) in lines {
+        let _ = writeln!(text, "  {} {value}", paint.dim(&format!("{name:<12}")));
+    }
+    let _ = writeln!(text, "\n{}", paint.bold("Settings"));
+    text.push_str(&settings(out, &report.settings_schema));
+    text
+}
+
+/// The settings at the top of a schema, one a line.
+fn settings(out: &Out, schema: &serde_json::Value) -> String {
+    let Some(properties) = schema.get("properties").and_then(|value| value.as_object()).filter(|all| !all.is_empty())
+    else {
+        return "  none by name; --json has the schema\n".to_owned();
+    };
+    let required: Vec<&str> =
+        schema.get("required").and_then(|v| v.as_array()).into_iter().flatten().filter_map(|v| v.as_str()).collect();
+    let mut table = out.table(&["name", "type", "needed", "default", "meaning"]);
+    for (name, property) in properties {
+        let text = |key: &str| property.get(key).and_then(|value| value.as_str()).unwrap_or_default();
+        let kinds = match property.get("type") {
+            Some(serde_json::Value::String(kind)) => kind.clone(),
+            Some(serde_json::Value::Array(kinds)) => {
+                kinds.iter().filter_map(|kind| kind.as_str()).collect::<Vec<_>>().join(" or ")
+            }
+            _ => String::new(),
+        };
+        let default = property.get("default").filter(|value| !value.is_null()).map(ToString::to_string);
+        table.add(vec![
+            Cell::new(name),
+            Cell::new(kinds),
+            Cell::new(if required.contains(&name.as_str()) { "yes" } else { "" }),
+            Cell::new(default.unwrap_or_default()),
+            Cell::new(text("description").split_whitespace().collect::<Vec<_>>().join(" ")),
+        ]);
+    }
+    let mut text = table.render(2);
+    text.push_str("  --json has the whole schema\n");
+    text
+}
+
+/// Shows the page of a code, or all codes.
+///
+/// # Errors
+/// When there is no such code.
+pub(crate) fn explain(out: &Out, code: Option<&str>) -> Result<(), Fail> {
+    let Some(code) = code else {
+        let codes = crossdock::codes();
+        if out.json {
+            let all = codes.iter().map(|code| json!({ "code": code.name, "means": heading(code.page) }));
+            return out.document(&json!({ "codes": all.collect::<Vec<_>>() }));
+        }
+        let mut table = out.table(&["code", "means"]);
+        for code in &codes {
+            table.add(vec![Cell::new(code.name), Cell::new(heading(code.page))]);
+        }
+        return out.text(&table.render(0));
+    };
+    match crossdock::explain(code) {
+        Some(found) if out.json => out.document(&json!({ "code": found.name, "page": found.page })),
+        Some(found) => out.text(&format!("{}\n", found.page.trim_end())),
+        None => Err(unknown_code(code)),
+    }
+}
+
+fn heading(page: &str) -> &str {
+    page.lines().next().unwrap_or_default().trim_start_matches("# ")
+}
+
+fn unknown_code(code: &str) -> Fail {
+    let codes = crossdock::codes();
+    let near = codes
+        .iter()
+        .map(|known| (strsim::jaro_winkler(known.name, code), known.name))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let fix = match near {
+        Some((_, name)) => format!("Did you mean {name}? `crossdock explain` lists all codes of the host."),
+        None => "`crossdock explain` lists all codes of the host; those of records' failures that plugins give \
+                 stand in the README of the plugin."
+            .to_owned(),
+    };
+    Fail::given(format!("explaining {code}: the host has no such code"), fix)
+}
+
+/// Checks the ledger. Gives the exit code.
+///
+/// # Errors
+/// When there is no ledger, or it cannot be read at all.
+pub(crate) fn verify(out: &Out, host: &Host) -> Result<u8, Fail> {
+    let report = host.verify()?;
+    if out.json {
+        let violations = report.violations.iter().map(|found| json!({ "kind": found.kind, "message": found.message }));
+        out.document(&json!({
+            "whole": report.is_whole(), "rows": report.rows, "runs": report.runs, "batches": report.batches,
+            "records": report.records, "chunk_records": report.chunk_records, "events": report.events,
+            "violations": violations.collect::<Vec<_>>(), "unlisted": report.unlisted,
+        }))?;
+    } else {
+        out.text(&verified(out, &report))?;
+    }
+    Ok(if report.is_whole() { 0 } else { ErrorClass::NeedsOperator.exit_code() })
+}
+
+fn verified(out: &Out, report: &VerifyReport) -> String {
+    let paint = out.paint;
+    let mut text = String::new();
+    if report.is_whole() {
+        text.push_str("The ledger is whole: all checksums are right and all numbers add up.\n\n");
+    } else {
+        let n = report.violations.len() as u64 + report.unlisted;
+        let _ = writeln!(text, "{}\n", paint.error(&format!("The ledger is not whole: {}.", count(n, "violation"))));
+        let mut table = out.table(&["kind", "what"]);
+        for violation in &report.violations {
+            table.add(vec![Cell::new(violation.kind), Cell::new(&violation.message)]);
+        }
+        text.push_str(&table.render(2));
+        if report.unlisted > 0 {
+            let _ = writeln!(text, "  … and {} more", number(report.unlisted));
+        }
+        text.push_str("\nStop writing to it, keep a copy as evidence, and restore a copy that is whole.\n\n");
+    }
+    let lines = [
+        ("runs", report.runs),
+        ("batches", report.batches),
+        ("records with a row of their own", report.records),
+        ("records in chunks", report.chunk_records),
+        ("events", report.events),
+        ("checksums", report.rows),
+    ];
+    for (what, n) in lines {
+        let _ = writeln!(text, "  {:>11}  {what}", number(n));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_codes_lead_to_near_ones() {
+        let text = unknown_code("records-non").render(crate::text::Paint::default());
+        assert!(text.contains("Did you mean records-none?"), "{text}");
+        let text = unknown_code("http-422").render(crate::text::Paint::default());
+        assert!(text.contains("README of the plugin"), "{text}");
+    }
+}

@@ -1,0 +1,154 @@
+//! The one door out: stdout for what was asked, stderr for everything else.
+
+use crate::args::Global;
+use crate::fail::Fail;
+use crate::text::{Paint, Table, quote};
+use serde::Serialize;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
+
+/// Where things are written, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Out {
+    /// One JSON document on stdout, nothing else.
+    pub(crate) json: bool,
+    /// Colours on stdout.
+    pub(crate) paint: Paint,
+    /// Colours on stderr.
+    pub(crate) paint_err: Paint,
+    /// The width of the terminal that stdout is, if it is one.
+    pub(crate) width: Option<u16>,
+    /// How progress is shown.
+    pub(crate) progress: ProgressStyle,
+    /// The words that a suggested command begins with, so that it means the same project and ledger.
+    command: String,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProgressStyle {
+    /// One line that changes.
+    Bar,
+    /// A line now and then.
+    Lines,
+    /// Not at all.
+    Silent,
+}
+
+#[allow(clippy::disallowed_methods)]
+impl Out {
+    /// As the terminal and the options have it. `found` is the project that a route file brought along, if it is
+    /// not the one that would be found from the current folder.
+    pub(crate) fn new(global: &Global, found: Option<&Path>) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let terminal = std::io::stdout().is_terminal();
+        let terminal_err = std::io::stderr().is_terminal();
+        Self {
+            json: global.json,
+            paint: Paint { color: terminal && !plain },
+            paint_err: Paint { color: terminal_err && !plain && !global.json },
+            width: terminal.then(|| comfy_table::Table::new().width()).flatten(),
+            progress: match (global.json, terminal_err && global.verbose == 0) {
+                (true, _) => ProgressStyle::Silent,
+                (false, true) => ProgressStyle::Bar,
+                (false, false) => ProgressStyle::Lines,
+            },
+            command: command(global, found),
+        }
+    }
+
+    /// A command that can be typed in next.
+    pub(crate) fn command(&self, rest: &str) -> String {
+        format!("{} {rest}", self.command)
+    }
+
+    /// A table as wide as stdout is.
+    pub(crate) fn table(&self, headings: &[&str]) -> Table {
+        Table::new(headings, self.width, self.paint)
+    }
+
+    /// Writes what was asked for. Somebody who stopped reading is no error.
+    ///
+    /// # Errors
+    /// When stdout cannot be written to.
+    pub(crate) fn text(&self, text: &str) -> Result<(), Fail> {
+        let mut stdout = std::io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Fail::Output(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the JSON document that was asked for.
+    ///
+    /// # Errors
+    /// When stdout cannot be written to.
+    pub(crate) fn document(&self, value: &impl Serialize) -> Result<(), Fail> {
+        let mut text = serde_json::to_string_pretty(value)
+            .map_err(|error| Fail::internal(format!("writing the answer as JSON: {error}")))?;
+        text.push('\n');
+        self.text(&text)
+    }
+
+    /// A line beside what was asked for. Not with `--json`.
+    pub(crate) fn note(&self, line: &str) {
+        if !self.json {
+            // A stderr that cannot be written to leaves nothing that could be done about it.
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        }
+    }
+
+    /// Why the verb could not do its work.
+    pub(crate) fn fail(&self, fail: &Fail) {
+        let text = if self.json { format!("{:#}\n", fail.to_json()) } else { fail.render(self.paint_err) };
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+/// Shows on stderr what the host and its libraries say of their work.
+#[allow(clippy::disallowed_methods)]
+pub(crate) fn trace(global: &Global) {
+    let levels = match global.verbose {
+        0 => return,
+        1 => "info,wasmtime=warn,cranelift=warn,hyper=warn,reqwest=warn",
+        2 => "debug,wasmtime=info,cranelift=info,hyper=info",
+        _ => "trace",
+    };
+    // Fails only if somebody else has set one up before, which is nobody.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(levels))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !global.json)
+        .try_init();
+}
+
+fn command(global: &Global, found: Option<&Path>) -> String {
+    let mut words = vec!["crossdock".to_owned()];
+    let options = [("--project", global.project.as_deref().or(found)), ("--data", global.data.as_deref())];
+    for (option, path) in options {
+        if let Some(path) = path {
+            words.extend([option.to_owned(), quote(&path.display().to_string())]);
+        }
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    #[test]
+    fn suggested_commands_mean_the_same_ledger() {
+        let check = |project: Option<&str>, data: Option<&str>, found: Option<&str>, expected: &str| {
+            let global =
+                Global { data: data.map(PathBuf::from), project: project.map(PathBuf::from), json: false, verbose: 0 };
+            assert_eq!(command(&global, found.map(Path::new)), expected);
+        };
+        check(None, None, None, "crossdock");
+        check(Some("p"), None, Some("q"), "crossdock --project p");
+        check(None, None, Some("my shop"), "crossdock --project 'my shop'");
+        check(None, Some("d"), None, "crossdock --data d");
+    }
+}

@@ -6,7 +6,7 @@ use crate::settings;
 use crossdock_engine::driver::StepPort;
 use crossdock_engine::ports::{Abilities, CallError, DestinationPort, Idempotency, Ledger, SourcePort};
 use crossdock_model::{Explained, PluginName, StepName};
-use crossdock_route::{Mistake, PluginUse, Route, RouteAbilities, StepAbilities, Want, codes};
+use crossdock_route::{Mistake, PluginUse, Route, RouteAbilities, SecretFrom, StepAbilities, Want, codes};
 use crossdock_sandbox::{DirGrant, Grants, Instance, Limits, Plugin, Role, Sandbox, SandboxError, SecretGrant};
 use std::collections::HashMap;
 use std::path::Path;
@@ -228,10 +228,26 @@ impl Loader<'_> {
         let mut mistake =
             Mistake::new(codes::SETTINGS, message).at(self.route.span_of(step, &pointer), "in these settings");
         mistake.code = code;
-        match fix {
+        match fix.or_else(|| self.absent_secrets(uses)) {
             Some(fix) => mistake.with_fix(fix),
             None => mistake,
         }
+    }
+
+    /// Where the secrets that are granted and have no value at the moment should come from.
+    fn absent_secrets(&self, uses: &PluginUse) -> Option<String> {
+        let is_absent = |name: &&String| matches!(self.project.secret(name), Ok(None));
+        let remedies = uses.grants.secrets.iter().filter(is_absent).filter_map(|name| {
+            let entry = self.project.file.secret(name)?;
+            Some(match &entry.from {
+                SecretFrom::Env(variable) => format!("set the environment variable {variable} to the secret {name}"),
+                SecretFrom::File(path) => {
+                    format!("write the secret {name} into {}", self.project.resolve(path).display())
+                }
+            })
+        });
+        let remedies: Vec<String> = remedies.collect();
+        (!remedies.is_empty()).then(|| remedies.join("; "))
     }
 
     fn missing_dirs(&self, step: Option<&StepName>, uses: &PluginUse) -> Vec<Mistake> {

@@ -19,18 +19,27 @@ fn check_command(what: &str, damage: impl Fn(&Shop) -> Result<()>, command: &[&s
     let refused = || -> Result<_> {
         let shop = Shop::open(Lines::First(10))?;
         damage(&shop)?;
+        let text = fs::read_to_string(shop.path(ROUTE))?;
         let outcome = shop.crossdock(command)?;
         ensure!(!shop.has_ledger(), "a ledger was made\n{}", outcome.all());
         ensure!(shop.books()?.posts(None).is_empty(), "something was sent\n{}", outcome.all());
-        Ok(outcome)
+        Ok((outcome, text))
     };
     match refused() {
-        Ok(outcome) => {
+        Ok((outcome, text)) => {
             eprintln!("{what}\n{}", outcome.all());
-            let _ = outcome.exits(2).says(parts);
+            let parts: Vec<String> = parts.iter().map(|part| place(&text, part)).collect();
+            let _ = outcome.exits(2).says(&parts.iter().map(String::as_str).collect::<Vec<_>>());
         }
         Err(error) => panic!("{what}: {error:?}"),
     }
+}
+
+/// `@BEGINNING` is the place of the first line of the route that begins like this.
+fn place(route: &str, part: &str) -> String {
+    let Some(beginning) = part.strip_prefix('@') else { return part.to_owned() };
+    let line = route.lines().position(|line| line.starts_with(beginning)).expect(beginning);
+    format!("{ROUTE}:{}:", line + 1)
 }
 
 #[test]
@@ -51,34 +60,30 @@ fn files_that_are_missing() {
     let no_project = |shop: &Shop| Ok(fs::remove_file(shop.path("crossdock.toml"))?);
     check("project", no_project, &["host-no-project", "crossdock.toml"]);
     let no_plugin = |shop: &Shop| Ok(fs::remove_file(shop.path("plugins/map.wasm"))?);
-    check("plugin", no_plugin, &["plugin-not-found", "cdnow.toml:15", "plugins/map.wasm"]);
+    check("plugin", no_plugin, &["plugin-not-found", r#"@plugin = "map"#, "plugins/map.wasm"]);
     let no_folder = |shop: &Shop| Ok(fs::remove_dir_all(shop.path("data"))?);
     check(
         "granted folder",
         no_folder,
-        &["route-missing-grant", "cdnow.toml:11", "is not a directory", "make the directory"],
+        &["route-missing-grant", "@grants = { dirs", "is not a directory", "make the directory"],
     );
 }
 
 #[test]
 fn mistakes_in_the_route() {
     let edit = |from: &'static str, to: &'static str| move |shop: &Shop| shop.edit_route(from, to);
-    check(
-        "key",
-        edit("on_error", "on_eror"),
-        &["config-unknown-key", "cdnow.toml:2:1", "on_eror", "^^^^^^^", "on_error"],
-    );
-    check("value", edit("\"continue\"", "\"contine\""), &["config-bad-value", "cdnow.toml:2:12", "continue"]);
-    check("syntax", edit("[source]", "[source"), &["config-syntax", "cdnow.toml:5"]);
+    check("key", edit("on_error", "on_eror"), &["config-unknown-key", "@on_eror", "on_eror", "^^^^^^^", "on_error"]);
+    check("value", edit("\"continue\"", "\"contine\""), &["config-bad-value", "@on_error", "continue"]);
+    check("syntax", edit("[source]", "[source"), &["config-syntax", "@[source"]);
     check(
         "plugin",
         edit("plugin = \"map\"", "plugin = \"mapp\""),
-        &["route-unknown-plugin", "cdnow.toml:15", "did you mean `map`"],
+        &["route-unknown-plugin", r#"@plugin = "map"#, "did you mean `map`"],
     );
     check(
         "role",
         edit("plugin = \"map\"", "plugin = \"text-source\""),
-        &["route-wrong-role", "cdnow.toml:15", "source"],
+        &["route-wrong-role", "`text-source` is a source", "[source]"],
     );
     check("setting", edit("in_flight = 4", "in_flght = 4"), &["route-settings", "in_flght", "^^^^^^^^", "in_flight"]);
     check(
@@ -98,7 +103,7 @@ fn mistakes_in_the_route() {
         shop.edit_route("on_error", "on_eror")?;
         shop.edit_route("retry = {", "retri = {")
     };
-    check("two", two, &["on_eror", "cdnow.toml:2:1", "retri", "cdnow.toml:31:1"]);
+    check("two", two, &["@on_eror", "@retri = "]);
     let two = |shop: &Shop| {
         shop.edit_route("in_flight = 4", "in_flight = \"four\"")?;
         shop.edit_route("type = \"integer\"", "type = \"entier\"")
@@ -118,8 +123,6 @@ fn grants_that_are_missing() {
         |shop| shop.replace_line("grants = { http", ""),
         &["route-missing-grant", "http-destination", "grants = { http"],
     );
-    let other = |shop: &Shop| shop.replace_line("grants = { http", "grants = { http = [\"https://erp.example.com\"] }");
-    check("another address", other, &["http://127.0.0.1:", "grant"]);
     check(
         "no folder",
         |shop| shop.replace_line("grants = { dirs", ""),
@@ -134,18 +137,34 @@ fn grants_that_are_missing() {
     check("unknown secret", unknown, &["route-unknown-secret", "ERP_TOKEN", "[secrets]", "crossdock.toml"]);
 }
 
+/// Only the request itself shows that another address was meant; nothing is sent, and nothing held against the records.
+#[test]
+fn a_grant_for_another_address() -> Result<()> {
+    let shop = Shop::open(Lines::First(10))?;
+    let granted = format!("grants = {{ http = [\"{}\"] }}", shop.erp_url());
+    shop.replace_line("grants = { http", "grants = { http = [\"https://erp.example.com\"] }")?;
+    let _ = shop.run()?.exits(2).says(&["http-not-granted", &shop.erp_url()]);
+    let _ = shop.crossdock(&["connectors", "check", ROUTE])?.exits(3).says(&["http-not-granted", "book"]);
+    assert!(shop.books()?.posts(None).is_empty());
+    assert!(shop.ids("failed")?.is_empty());
+    shop.replace_line("grants = { http", &granted)?;
+    let _ = shop.run()?.exits(0);
+    shop.books()?.hold(shop.worthwhile());
+    shop.verify()
+}
+
 #[test]
 fn files_that_are_no_plugins() {
     let write = |bytes: &'static [u8]| move |shop: &Shop| shop.write("plugins/map.wasm", bytes);
-    check("text", write(b"hello"), &["plugin-not-wasm", "cdnow.toml:15", "hello"]);
+    check("text", write(b"hello"), &["plugin-not-wasm", r#"@plugin = "map"#, "hello"]);
     check("nothing", write(b""), &["plugin-not-wasm", "empty"]);
-    check("core module", write(b"\0asm\x01\0\0\0"), &["plugin-core-module", "cdnow.toml:15", "wasm32-wasip2"]);
+    check("core module", write(b"\0asm\x01\0\0\0"), &["plugin-core-module", r#"@plugin = "map"#, "wasm32-wasip2"]);
     check("component", write(b"\0asm\x0d\0\x01\0"), &["plugin-contract-version", "crossdock:contract", "0.1.0"]);
     let cut_short = |shop: &Shop| {
         let bytes = fs::read(shop.path("plugins/map.wasm"))?;
         shop.write("plugins/map.wasm", &bytes[..bytes.len() / 2])
     };
-    check("cut short", cut_short, &["plugin-damaged", "cdnow.toml:15"]);
+    check("cut short", cut_short, &["plugin-damaged", r#"@plugin = "map"#]);
     check("another contract", another_contract, &["plugin-contract-version", "version 0.2.0", "version 0.1.0"]);
     let inspect = ["plugin", "inspect", "plugins/map.wasm"];
     check_command("inspected", another_contract, &inspect, &["plugin-contract-version", "0.2.0"]);
@@ -153,7 +172,7 @@ fn files_that_are_no_plugins() {
         let digest = format!("digest = \"sha256:{}\"", "0".repeat(64));
         shop.replace("crossdock.toml", "plugins/map.wasm\"", &format!("plugins/map.wasm\", {digest}"))
     };
-    check("another file than pinned", pinned, &["plugin-digest", "cdnow.toml:15", "sha256:"]);
+    check("another file than pinned", pinned, &["plugin-digest", r#"@plugin = "map"#, "sha256:"]);
 }
 
 /// The same component, built for a later version of the contract.
@@ -174,7 +193,7 @@ fn patch(shop: &Shop, file: &str, from: &[u8], to: &[u8]) -> Result<()> {
 fn no_data() -> Result<()> {
     let shop = Shop::open(Lines::First(10))?;
     fs::rename(shop.path("data/CDNOW_sample.txt"), shop.path("elsewhere.txt"))?;
-    let _ = shop.run()?.exits(2).says(&["no-file", "/in/CDNOW_sample.txt"]);
+    let _ = shop.run()?.exits(3).says(&["no-file", "/in/CDNOW_sample.txt", "put it there"]);
     assert!(shop.books()?.posts(None).is_empty());
     assert!(shop.records(&[])?.is_empty(), "no record may be known");
     fs::rename(shop.path("elsewhere.txt"), shop.path("data/CDNOW_sample.txt"))?;
@@ -190,7 +209,7 @@ fn a_line_that_does_not_parse_is_rejected_with_its_number() -> Result<()> {
     let text = fs::read_to_string(shop.path(file))?;
     let mut lines: Vec<&str> = text.lines().collect();
     lines[9] = "one word too few";
-    lines[19] = " 00111 0006 19980215  many  123.96";
+    lines[19] = " 00111 0006 19980118  many   84.46";
     shop.write(file, lines.join("\r\n") + "\r\n")?;
     let (broken, unfit) = (&shop.purchases()[9].id, &shop.purchases()[19].id);
 

@@ -22,7 +22,7 @@ fn check(seed: u64, lines: Lines, edit: impl Fn(&Shop) -> Result<()>) -> Result<
         let running = if dice.below(4) == 0 {
             !run.ends_within(Duration::from_micros(dice.below(400_000)))
         } else {
-            let more = dice.below(2 * purchases / KILLS);
+            let more = dice.below(3 * purchases / (2 * KILLS));
             let met = shop.first_fault_met()?;
             shop.until_met(&mut run, met + more)? && !run.ends_within(Duration::from_micros(dice.below(30_000)))
         };
@@ -67,12 +67,15 @@ fn seed(default: u64) -> u64 {
 
 #[test]
 fn with_an_idempotency_key() -> Result<()> {
-    check(seed(1997), Lines::All, |_| Ok(()))
+    check(seed(1997), Lines::All, |shop| {
+        shop.replace_line("on_error = ", "on_error = \"continue\"\nbatch = { records = 100 }")
+    })
 }
 
 #[test]
 fn with_a_probe_and_no_key() -> Result<()> {
     check(seed(1998), Lines::First(1_500), |shop| {
+        shop.replace_line("on_error = ", "on_error = \"continue\"\nbatch = { records = 40 }")?;
         shop.replace_line("idempotency_header", "")?;
         shop.edit_route("/documents?key={{ key }}", "/documents?reference={{ id }}")
     })
@@ -80,5 +83,5 @@ fn with_a_probe_and_no_key() -> Result<()> {
 
 #[test]
 fn in_strict_order() -> Result<()> {
-    check(seed(1999), Lines::First(800), |shop| shop.replace_line("on_error = ", "batch = { records = 60 }"))
+    check(seed(1999), Lines::First(800), |shop| shop.replace_line("on_error = ", "batch = { records = 25 }"))
 }

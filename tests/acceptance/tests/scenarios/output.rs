@@ -14,11 +14,12 @@ fn the_summary_says_what_became_of_the_records_and_where_to_look() -> Result<()>
     let id = json["runs"][0]["run"].as_str().context("no run")?;
     let run = run.says(&[
         "completed-with-failures",
-        &refused[0],
+        "2 more",
         "Credit limit exceeded",
         &format!("crossdock records --run {id} --status failed"),
         &format!("crossdock resync --run {id} --plan"),
     ]);
+    assert_eq!(refused.iter().filter(|id| run.stdout.contains(*id)).count(), 3, "{}", run.all());
     // Each number stands in a line with its word.
     for (word, number) in [("read", 63), ("ok", 57), ("dropped", shop.dropped()), ("failed", 5)] {
         let number = number.to_string();

@@ -19,6 +19,7 @@ codes! {
     "host-no-project",
     "host-route-not-found",
     "host-secret-unreadable",
+    "host-source-not-operational",
     "plugin-digest",
     "probe-at-source",
     "probe-not-possible",

@@ -158,10 +158,14 @@ impl Host {
     /// Runs a route once: reads what is new at its source, and takes up what waits for another attempt.
     ///
     /// # Errors
-    /// When the route has mistakes, or the ledger cannot be opened. Nothing was read or written then.
+    /// When the route has mistakes, its source says that it cannot be used, or the ledger cannot be opened. Nothing
+    /// was read or written then.
     pub async fn run(&self, route: &Path) -> Result<Running, Error> {
         // First without the ledger, so that a route with mistakes leaves nothing behind.
         let mut loaded = self.load(route, None).await?;
+        if let Err(error) = loaded.source.check().await {
+            return Err(source_refuses(&loaded, &error));
+        }
         let ledger = self.ledger()?;
         if self.has_state(&loaded, &ledger).await? {
             loaded = self.load(route, Some(&ledger)).await?;
@@ -298,6 +302,21 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
             "Check the path.",
         )
     })
+}
+
+/// The source says that it cannot be used, before anything was begun.
+fn source_refuses(loaded: &Loaded, error: &CallError) -> Error {
+    let (class, code) = match error {
+        CallError::Refused { kind, failure } => (kind.class(), failure.code.as_str()),
+        CallError::Fault(fault) => (ErrorClass::InvalidInput, fault.kind.code()),
+        CallError::Host(error) => return error.clone().into(),
+    };
+    Error::new(
+        "host-source-not-operational",
+        class,
+        format!("starting route {}: its source cannot be used: {error} ({code})", loaded.route.name()),
+        "Mend what the source names, then run the route again. Nothing was read or written.",
+    )
 }
 
 /// Asks every connector of a route whether it can be used.

@@ -5,6 +5,9 @@ use crossdock_model::{ErrorClass, Explained};
 use std::path::PathBuf;
 use thiserror::Error;
 
+/// The longest that one question to a reader may take.
+pub const QUERY_TIME_MAX_MS: u64 = 10_000;
+
 /// What can go wrong with a ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -194,7 +197,7 @@ impl From<rusqlite::Error> for LedgerError {
             Some(E::DatabaseCorrupt | E::NotADatabase) => {
                 Self::Damaged { what: format!("the database is damaged: {error}") }
             }
-            Some(E::OperationInterrupted) => Self::QueryTooLong { limit_ms: crate::schema::QUERY_TIME_MAX_MS },
+            Some(E::OperationInterrupted) => Self::QueryTooLong { limit_ms: QUERY_TIME_MAX_MS },
             _ => Self::Storage { why: error.to_string() },
         }
     }

@@ -28,12 +28,12 @@ mod writer;
 
 pub use codes::CODES;
 pub use decide::{Decided, Decision};
-pub use error::LedgerError;
+pub use error::{LedgerError, QUERY_TIME_MAX_MS};
 pub use plan::{Plan, PlanChange, PlanEntry};
 pub use reader::{
     AttemptDetail, ChunkEntry, Cursor, EventFilter, EventOrder, InFlight, LedgerReader, LoggedEvent, Page,
     RecordDetail, RecordFilter, RecordFound, RecordSummary, RouteStanding, RunDetail, RunSummary,
 };
-pub use schema::{QUERY_TIME_MAX_MS, START_CHECK_MAX_BYTES};
+pub use schema::START_CHECK_MAX_BYTES;
 pub use store::{LedgerStore, OpenOptions, WriterStats};
 pub use verify::{VerifyReport, Violation, verify};

@@ -18,15 +18,17 @@ pub(crate) struct WriterLock {
 }
 
 impl WriterLock {
-    /// Takes the lock and notes this process in the file.
-    pub(crate) fn take(dir: &Path) -> Result<Self, LedgerError> {
+    /// Takes the lock and notes the number of this process in the file, for who is refused.
+    pub(crate) fn take(dir: &Path, process: Option<u32>) -> Result<Self, LedgerError> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(FILE))?;
         for attempt in 1..=TRIES_MAX {
             match file.try_lock() {
                 Ok(()) => {
                     file.set_len(0)?;
                     file.seek(SeekFrom::Start(0))?;
-                    write!(file, "{}", std::process::id())?;
+                    if let Some(process) = process {
+                        write!(file, "{process}")?;
+                    }
                     return Ok(Self { _file: file });
                 }
                 Err(TryLockError::WouldBlock) if attempt < TRIES_MAX => {

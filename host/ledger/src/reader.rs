@@ -7,9 +7,10 @@ mod detail;
 mod log;
 mod records;
 mod runs;
+mod summary;
 mod types;
 
-pub(crate) use records::{CHUNK_COLUMNS, ChunkMeta, read_chunk};
+pub(crate) use summary::{CHUNK_COLUMNS, ChunkMeta, read_chunk};
 pub use types::{
     AttemptDetail, ChunkEntry, Cursor, EventFilter, EventOrder, InFlight, LoggedEvent, Page, RecordDetail,
     RecordFilter, RecordFound, RecordSummary, RouteStanding, RunDetail, RunSummary,

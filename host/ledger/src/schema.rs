@@ -3,15 +3,13 @@
 //! Every table but `meta`, `standing`, `tally` and the full-text index has the checksum of its row as the last
 //! column (see `seal`). `key` columns are SQLite's row ids: they rise with time and are never seen outside.
 
-use crate::error::LedgerError;
+use crate::error::{LedgerError, QUERY_TIME_MAX_MS};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The format that this program writes. Older ones are brought up to it, newer ones are refused.
 pub(crate) const FORMAT: u32 = 1;
-/// The longest that one question to a reader may take.
-pub const QUERY_TIME_MAX_MS: u64 = 10_000;
 /// Up to this size the whole file is checked for damage whenever the ledger is opened for writing; beyond it, only
 /// the small tables that decide how to go on. `verify` always checks everything.
 pub const START_CHECK_MAX_BYTES: u64 = 32 * 1024 * 1024;
@@ -138,7 +136,7 @@ pub(crate) fn open_to_write(dir: &Path, max_bytes: Option<u64>) -> Result<Connec
     Ok(conn)
 }
 
-/// Opens the ledger in a folder for reading. Each question has [`QUERY_TIME_MAX_MS`], unless `limited` is false.
+/// Opens the ledger in a folder for reading.
 pub(crate) fn open_to_read(dir: &Path) -> Result<Connection, LedgerError> {
     refuse_old_sqlite()?;
     let file = dir.join(FILE);

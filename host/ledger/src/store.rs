@@ -29,13 +29,15 @@ pub struct OpenOptions {
     /// The most bytes that the database may have (`ledger_max_bytes`); a write beyond it fails with the code
     /// `ledger-disk-full`. `None`: as many as the disk holds. The write-ahead log, mostly below 64 MiB, comes on top.
     pub max_bytes: Option<u64>,
+    /// The number of this process: what others are told who find the ledger in use.
+    pub process: Option<u32>,
 }
 
 impl OpenOptions {
-    /// Without a limit.
+    /// Without a limit and without the number of the process.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self { now, max_bytes: None }
+        Self { now, max_bytes: None, process: None }
     }
 }
 
@@ -97,7 +99,7 @@ impl LedgerStore {
         std::fs::create_dir_all(dir).map_err(|error| LedgerError::Storage {
             why: format!("the folder {} cannot be made: {error}", dir.display()),
         })?;
-        let lock = WriterLock::take(dir)?;
+        let lock = WriterLock::take(dir, options.process)?;
         let mut conn = schema::open_to_write(dir, options.max_bytes)?;
         schema::check_at_start(&conn, dir)?;
         let mut memory = Memory::load(&conn)?;
@@ -179,14 +181,12 @@ impl LedgerStore {
         act: impl FnOnce(&mut Work<'_>) -> Done<T> + Send + 'static,
     ) -> impl Future<Output = Result<T, LedgerError>> + Send + 'static {
         let (sender, answer) = oneshot::channel();
+        let reason = Arc::clone(&self.inner.shared);
         let job: Job = Box::new(move |work| {
-            let answer = match act(work) {
-                Ok(answer) => answer,
-                Err(error) => {
-                    drop(sender.send(Err(error.clone())));
-                    return Err(error);
-                }
-            };
+            let answer = act(work).inspect_err(|error| {
+                // Before the sender is dropped: who waits then finds the reason, and so does every later call.
+                let _ = reason.spoiled.set(error.clone());
+            })?;
             // Nobody waits any more if the future was dropped.
             Ok(Box::new(move || drop(sender.send(answer))))
         });

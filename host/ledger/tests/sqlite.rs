@@ -11,7 +11,7 @@ use std::path::Path;
 use suite::{block, commit, end, fine, intent, route, row, start, step, with_row};
 
 fn open(dir: &Path) -> Result<LedgerStore, LedgerError> {
-    LedgerStore::open(dir, OpenOptions::new(Timestamp(9_000)))
+    LedgerStore::open(dir, OpenOptions { process: Some(std::process::id()), ..OpenOptions::new(Timestamp(9_000)) })
 }
 
 fn edit(dir: &Path, sql: &str) {
@@ -278,7 +278,13 @@ fn everything_about_a_record() {
     assert_eq!(bad.row.unwrap().payload, Payload::Kept(b"{\"id\":\"bad-1\"}".to_vec()));
     let busy = one(find(None, "busy-2"));
     assert_eq!((busy.summary.status, busy.in_flight.as_ref().unwrap().alive), (Status::Processing, true));
+}
 
+#[test]
+fn the_history_of_a_record_and_its_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path());
+    let reader = store.reader().unwrap();
     // An attempt with its exchange, an event, a recovery.
     let attempt = AttemptRow {
         id: RecordId("bad-1".into()),
@@ -315,7 +321,7 @@ fn everything_about_a_record() {
     commit.rows = vec![RecordRow { payload: Payload::Gone, failure: None, ..row("bad-1", Status::Ok) }];
     (commit.attempts, commit.events) = (vec![attempt.clone()], vec![event.clone()]);
     block(store.commit(commit)).unwrap();
-    let bad = one(find(Some(&route()), "bad-1"));
+    let RecordFound::One(bad) = reader.record(Some(&route()), &RecordId("bad-1".into())).unwrap() else { panic!() };
     assert_eq!((bad.summary.status, bad.summary.version), (Status::Ok, 2));
     assert_eq!(bad.attempts, vec![AttemptDetail { run: RunId("r1".into()), attempt }]);
     assert_eq!(bad.events.into_iter().map(|logged| logged.event).collect::<Vec<_>>(), vec![event.clone()]);

@@ -1,7 +1,7 @@
 //! Everything about one record.
 
 use super::log::read_logged;
-use super::records::{
+use super::summary::{
     CHUNK_COLUMNS, ChunkMeta, Names, UnderWay, chunk_applied, chunk_summary, flight_summary, read_chunk, route_key,
     row_summary,
 };

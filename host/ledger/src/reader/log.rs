@@ -1,7 +1,7 @@
 //! The event log.
 
 use super::PAGE_MAX;
-use super::records::{Names, route_key};
+use super::summary::{Names, route_key};
 use super::types::{Cursor, EventFilter, EventOrder, LoggedEvent, Page, Place, other_list};
 use crate::error::LedgerError;
 use crate::trace;

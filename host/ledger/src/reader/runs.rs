@@ -1,7 +1,7 @@
 //! Runs, and where the records of routes stand.
 
 use super::PAGE_MAX;
-use super::records::{Names, route_key};
+use super::summary::{Names, route_key};
 use super::types::{Cursor, Page, Place, RouteStanding, RunDetail, RunSummary, other_list};
 use crate::error::LedgerError;
 use crate::run::{self, StoredRun};

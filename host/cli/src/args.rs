@@ -40,16 +40,16 @@ Options:
 const AFTER_HELP: &str = "\
 `crossdock VERB --help` explains the options of a verb.
 
-Exit codes: 0 ok; 1 a mistake of ours; 2 what was given cannot work as it is; 3 something outside does not
-answer; 4 completed, and some records are not ok; 5 a person has to decide; 130 stopped at once by a second Ctrl-C.
+Exit codes: 0 ok; 1 a mistake of ours; 2 what was given cannot work as it is; 3 something outside does not answer; \
+4 completed, and some records are not ok; 5 a person has to decide; 130 stopped at once by a second Ctrl-C.
 
-With --json a verb writes one JSON document to stdout. If it could not do its work, stdout stays empty and
-stderr has one document {\"error\": {\"code\", \"message\", ...}}. Times are RFC 3339 in UTC, in text and in JSON.";
+With --json a verb writes one JSON document to stdout. If it could not do its work, stdout stays empty and stderr has \
+one document {\"error\": {\"code\", \"message\", ...}}. Times are RFC 3339 in UTC, in text and in JSON.";
 
 /// Moves records between systems through sandboxed plugins, and knows of every record what became of it.
 #[derive(Debug, Parser)]
 #[command(name = "crossdock", version, help_template = HELP, after_help = AFTER_HELP)]
-#[command(disable_help_subcommand = true, max_term_width = 110)]
+#[command(disable_help_subcommand = true, subcommand_value_name = "VERB", max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

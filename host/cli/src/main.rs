@@ -110,7 +110,7 @@ fn misused(error: &clap::Error) -> ExitCode {
         let global = Global { data: None, project: None, json: true, verbose: 0 };
         let message = error.render().to_string();
         let fix = "Look at `crossdock --help`.";
-        Out::new(&global, None).fail(&Fail::given(message.trim_end(), fix));
+        Out::new(&global, None).fail(&Fail::given(message.trim_start_matches("error: ").trim_end(), fix));
     } else {
         // A closed stdout or stderr is no reason to fail otherwise.
         let _ = error.print();

@@ -104,10 +104,11 @@ fn numbers(out: &mut String, report: &RunReport, paint: Paint) {
     for (what, n, mood) in lines {
         let _ = writeln!(out, "  {} {n:>width$}", paint.mood(mood, &format!("{what:<15}")));
     }
-    if report.steps.len() > 1 {
+    let steps: Vec<_> = report.steps.iter().filter(|step| step.counts.records_in > 0).collect();
+    if steps.len() > 1 {
         out.push('\n');
-        let width = report.steps.iter().map(|step| step.step.as_str().len()).max().unwrap_or(0);
-        for step in &report.steps {
+        let width = steps.iter().map(|step| step.step.as_str().len()).max().unwrap_or(0);
+        for step in steps {
             let numbers = [
                 (step.counts.ok, "ok"),
                 (step.counts.dropped, "dropped"),

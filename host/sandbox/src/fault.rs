@@ -144,13 +144,20 @@ fn interruption(error: &wasmtime::Error, call: &str, host: &Host) -> (FaultKind,
 
 /// The message of a Rust panic, as the standard library writes it: the line after `panicked at`.
 fn panic_message(stderr: &str) -> Option<String> {
-    let at = stderr.find("panicked at ")?;
+    let at = stderr.rfind("panicked at ")?;
     stderr[at..].lines().nth(1).map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)
+}
+
+/// The last lines of a text.
+fn tail(text: String, max_bytes: usize) -> String {
+    let Some(from) = text.len().checked_sub(max_bytes) else { return text };
+    let rest = String::from_utf8_lossy(&text.as_bytes()[from..]).into_owned();
+    rest.split_once('\n').map_or(rest.clone(), |(_, lines)| lines.to_owned())
 }
 
 /// What the plugin wrote before, and where it was.
 fn detail(error: &wasmtime::Error, host: &Host) -> Option<String> {
-    let mut text = host.capture.text();
+    let mut text = tail(host.capture.text(), DETAIL_MAX_BYTES / 2);
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
         let names: Vec<_> =
             backtrace.frames().iter().filter_map(|frame| frame.func_name()).take(8).map(str::to_owned).collect();

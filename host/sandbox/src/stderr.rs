@@ -10,8 +10,8 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// Keeps the first bytes that were written since the call began, and swallows the rest: a plugin must
-/// neither fail nor wait because nobody reads what it writes.
+/// Keeps the last bytes that were written since the call began, and forgets those before: a plugin must neither
+/// fail nor wait because nobody reads what it writes, and what it wrote last tells most.
 #[derive(Debug, Clone)]
 pub(crate) struct Capture {
     kept: Arc<Mutex<Vec<u8>>>,
@@ -28,13 +28,18 @@ impl Capture {
     }
 
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.kept.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&kept[kept.len().saturating_sub(self.max_bytes)..]).into_owned()
     }
 
     fn keep(&self, bytes: &[u8]) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = self.max_bytes.saturating_sub(kept.len()).min(bytes.len());
-        kept.extend_from_slice(&bytes[..room]);
+        kept.extend_from_slice(&bytes[bytes.len().saturating_sub(self.max_bytes)..]);
+        // Forgetting is done in large pieces, so that it costs nothing per write.
+        if kept.len() > self.max_bytes.saturating_mul(2) {
+            let over = kept.len() - self.max_bytes;
+            kept.drain(..over);
+        }
     }
 }
 
@@ -86,5 +91,25 @@ impl AsyncWrite for Capture {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bytes_are_kept() {
+        let capture = Capture::new(8);
+        capture.keep(b"0123456789");
+        assert_eq!(capture.text(), "23456789");
+        for n in 0..100 {
+            capture.keep(format!("{n:02}").as_bytes());
+        }
+        assert_eq!(capture.text(), "96979899");
+        capture.clear();
+        assert_eq!(capture.text(), "");
+        capture.keep(b"abc");
+        assert_eq!(capture.text(), "abc");
     }
 }

@@ -1,0 +1,10 @@
+//! The sandbox against guests that misbehave (`tests/guests`): every case is what a guest is told to do, and what
+//! the sandbox makes of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_types, clippy::large_futures)]
+
+mod admission;
+mod common;
+mod destination;
+mod http;
+mod source;
+mod transformer;

@@ -273,7 +273,10 @@ impl Host {
         if let Some(ledger) = &*slot {
             return Ok(ledger.clone());
         }
-        let ledger = LedgerStore::open(&self.data, OpenOptions::new(SystemClock.now()))?;
+        let ledger = LedgerStore::open(
+            &self.data,
+            OpenOptions { process: Some(std::process::id()), ..OpenOptions::new(SystemClock.now()) },
+        )?;
         *slot = Some(ledger.clone());
         Ok(ledger)
     }

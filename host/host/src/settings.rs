@@ -82,11 +82,32 @@ fn explain(
         return;
     }
     let place = if pointer.is_empty() { "the settings".to_owned() } else { format!("setting {pointer}") };
-    mistakes.push(
-        Mistake::new(codes::SETTINGS, format!("{place} of `{plugin}`: {error}"))
-            .at(route.span_of(step, &pointer), "does not fit")
-            .with_fix(fix),
-    );
+    let mut choices = Vec::new();
+    collect_choices(error, &mut choices);
+    let (message, fix) = if choices.is_empty() {
+        (format!("{place} of `{plugin}`: {error}"), fix)
+    } else {
+        (
+            format!("{place} of `{plugin}` cannot be {}", error.instance()),
+            format!("write one of {}", choices.join(", ")),
+        )
+    };
+    mistakes
+        .push(Mistake::new(codes::SETTINGS, message).at(route.span_of(step, &pointer), "does not fit").with_fix(fix));
+}
+
+/// The values that the schema names for the place of this error.
+fn collect_choices(error: &ValidationError<'_>, choices: &mut Vec<String>) {
+    match error.kind() {
+        ValidationErrorKind::Constant { expected_value } => choices.push(expected_value.to_string()),
+        ValidationErrorKind::Enum { options } => {
+            choices.extend(options.as_array().into_iter().flatten().map(Value::to_string));
+        }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            context.iter().flatten().for_each(|error| collect_choices(error, choices));
+        }
+        _ => {}
+    }
 }
 
 /// The keys that the schema names at its top.
@@ -96,4 +117,60 @@ fn expected(schema: &Value, pointer: &str) -> Option<String> {
     }
     let keys: Vec<&str> = schema.get("properties")?.as_object()?.keys().map(String::as_str).collect();
     Some(format!("expected one of {}", keys.join(", ")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crossdock_route::RouteFile;
+    use serde_json::json;
+
+    /// The mistakes that a source with these settings has, each as `line: message`.
+    fn check(settings: &str, expected: &[&str]) {
+        let text = format!(
+            "name = \"r\"\n[source]\nplugin = \"p\"\n[source.settings]\n{settings}\n[[step]]\nname = \"s\"\nplugin = \"q\"\n"
+        );
+        let schema = json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["files"],
+            "properties": {
+                "files": { "type": "string" },
+                "in_flight": { "type": "integer", "minimum": 1 },
+                "format": { "anyOf": [{ "enum": ["csv", "ndjson"] }, { "type": "null" }] },
+                "field": { "anyOf": [
+                    { "type": "string" },
+                    { "type": "object", "additionalProperties": false, "properties": {
+                        "kind": { "oneOf": [{ "const": "a" }, { "const": "b" }] },
+                    } },
+                ] },
+            },
+        });
+        let route = RouteFile::parse("r.toml", &text).unwrap();
+        let mistakes = super::check(&route, None, "p", &schema, &route.source().settings);
+        let found: Vec<String> = match route.report(mistakes) {
+            Ok(()) => Vec::new(),
+            Err(mistakes) => mistakes
+                .list()
+                .iter()
+                .map(|mistake| format!("{}: {}", mistakes.position(mistake).unwrap().line, mistake.message))
+                .collect(),
+        };
+        assert_eq!(found, expected, "{settings}");
+    }
+
+    #[test]
+    fn settings_against_their_schema() {
+        check("files = \"/in/*\"\nformat = \"csv\"\nfield = { kind = \"a\" }", &[]);
+        check(
+            "file = \"/in/*\"",
+            &["4: the settings of `p`: \"files\" is a required property", "5: `p` has no setting `file` here"],
+        );
+        check("files = 7", &["5: setting /files of `p`: 7 is not of type \"string\""]);
+        check("files = \"f\"\nin_flight = 0", &["6: setting /in_flight of `p`: 0 is less than the minimum of 1"]);
+        check("files = \"f\"\nformat = \"cvs\"", &["6: setting /format of `p` cannot be \"cvs\""]);
+        check("files = \"f\"\nfield = { kind = \"c\" }", &["6: setting /field/kind of `p` cannot be \"c\""]);
+        check("files = \"f\"\nfield = { knd = \"a\" }", &["6: `p` has no setting `knd` here"]);
+    }
 }

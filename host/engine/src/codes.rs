@@ -36,11 +36,11 @@ codes! {
     /// A record's failure: a write that began nothing.
     NOTHING_WRITTEN = "nothing-written";
     /// A record's failure: the plugin gave none.
-    UNEXPLAINED = "unexplained";
+    UNEXPLAINED = "outcome-unexplained";
     /// A run's reason: more than columns can hold.
     BATCH_TOO_LARGE = "batch-too-large";
     /// A run's reason: an operator stopped it.
-    CANCELLED = "cancelled";
+    CANCELLED = "run-cancelled";
     /// A fault of a plugin; see `FaultKind::code`.
     FAULT_TRAP = "fault-trap";
     /// A fault of a plugin; see `FaultKind::code`.

@@ -121,10 +121,24 @@ fn a_source_that_panics() -> Result<()> {
     let (_, steps) = route.split_once("[[step]]").context("the route has no step")?;
     let source = "name = \"cdnow\"\n\n[source]\nplugin = \"guest-source\"\nsettings = { misbehave = \"panic\" }\n";
     shop.write("routes/cdnow.toml", format!("{source}\n[[step]]{steps}"))?;
-    let run = shop.run_json()?;
-    let run = run.exits(4).json()?;
+    let run = shop.run_json()?.exits(4).json()?;
     assert_eq!((&run["status"], &run["reason"]["code"]), (&json!("failed"), &json!("fault-trap")), "{run}");
     let _ = shop.run()?.exits(4).says(&["guest-source", "on purpose"]);
     assert!(shop.books()?.posts(None).is_empty());
     shop.verify()
+}
+
+#[test]
+fn a_source_that_is_not_operational_begins_no_run() -> Result<()> {
+    let shop = Shop::open(Lines::First(5))?;
+    shop.add_guest("guest-source")?;
+    let route = std::fs::read_to_string(shop.path("routes/cdnow.toml"))?;
+    let (_, steps) = route.split_once("[[step]]").context("the route has no step")?;
+    shop.write(
+        "routes/cdnow.toml",
+        format!("name = \"cdnow\"\n\n[source]\nplugin = \"guest-source\"\n\n[[step]]{steps}"),
+    )?;
+    let _ = shop.run()?.exits(3).says(&["host-source-not-operational", "cdnow", "gone fishing"]);
+    assert!(!shop.has_ledger());
+    Ok(())
 }

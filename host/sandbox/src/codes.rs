@@ -4,7 +4,7 @@ use crossdock_model::Code;
 
 macro_rules! codes {
     ($($name:literal),* $(,)?) => {
-        /// Every code that an error, a fault or a failure of the sandbox can have.
+        /// Every code that an error or a failure of the sandbox can have; those of faults are the engine's.
         pub const CODES: &[Code] =
             &[$(Code { name: $name, page: include_str!(concat!("../codes/", $name, ".md")) }),*];
     };
@@ -12,10 +12,6 @@ macro_rules! codes {
 
 codes![
     "failure-without-code",
-    "fault-broken-contract",
-    "fault-out-of-memory",
-    "fault-out-of-time",
-    "fault-trap",
     "grant-directory",
     "grant-invalid",
     "plugin-contract-version",
@@ -41,7 +37,6 @@ codes![
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::CODES;
-    use crossdock_model::FaultKind;
     use std::fs;
 
     /// The sources of this crate without this file.
@@ -65,15 +60,11 @@ mod tests {
     #[test]
     fn every_code_is_used_and_has_a_page() {
         let sources = sources();
-        let faults = [FaultKind::Trap, FaultKind::OutOfTime, FaultKind::OutOfMemory, FaultKind::BrokenContract];
         for code in CODES {
-            let is_used =
-                sources.contains(&format!("\"{}\"", code.name)) || faults.iter().any(|f| f.code() == code.name);
-            assert!(is_used, "nothing has the code {}", code.name);
+            assert!(sources.contains(&format!("\"{}\"", code.name)), "nothing has the code {}", code.name);
             let headings = ["# ", "\n## Cause\n", "\n## What to check\n", "\n## What to do\n"];
             assert!(headings.iter().all(|heading| code.page.contains(heading)), "{}", code.name);
         }
-        assert!(faults.iter().all(|fault| CODES.iter().any(|code| code.name == fault.code())));
         let pages = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/codes")).unwrap().count();
         assert_eq!(pages, CODES.len());
     }
@@ -82,7 +73,7 @@ mod tests {
     fn every_code_that_is_used_has_a_page() {
         let sources = sources();
         let quoted = sources.split('"').filter(|text| {
-            ["plugin-", "grant-", "sandbox-", "fault-"].iter().any(|prefix| text.starts_with(prefix))
+            ["plugin-", "grant-", "sandbox-"].iter().any(|prefix| text.starts_with(prefix))
                 && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
         });
         for name in quoted.filter(|name| name.len() > 8) {

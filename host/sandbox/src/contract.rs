@@ -2,7 +2,7 @@
 
 use crate::bindings::roles::{compensate, destination, probe, source, transformer};
 use crate::bindings::types;
-use crate::fault::failure;
+use crate::fault::{Verdict, failure};
 use crate::text::Redactor;
 use crossdock_engine::ports::{More, Page, PageLimits, Probed, Transformed, Undone, Written};
 use crossdock_model::{Attribute, Batch, Checkpoint, Column, Failure, Outcome, RecordId};
@@ -24,6 +24,12 @@ const OUTPUTS_MAX: u32 = 10_000;
 /// The rule that an answer breaks, for the person who mends the plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Broken(pub(crate) String);
+
+impl From<Broken> for Verdict {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken.0)
+    }
+}
 
 type Checked<T> = Result<T, Broken>;
 

@@ -33,12 +33,6 @@ impl From<wasmtime::Error> for Verdict {
     }
 }
 
-impl From<crate::contract::Broken> for Verdict {
-    fn from(broken: crate::contract::Broken) -> Self {
-        Self::Broken(broken.0)
-    }
-}
-
 /// A failure as a plugin wrote it, made fit to be kept. A code that does not keep to its form is replaced: what
 /// became of the record is worth more than the form of its code.
 pub(crate) fn failure(failure: types::Failure, redactor: &Redactor) -> Failure {

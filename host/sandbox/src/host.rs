@@ -53,7 +53,6 @@ pub(crate) enum OutOfTime {
 /// What belongs to one call: begun anew before every entry into the instance.
 pub(crate) struct CallState {
     pub(crate) deadline: Instant,
-    pub(crate) ticks_left: u64,
     /// The first handle of the batch, and how many there are.
     pub(crate) handles: (u32, u32),
     pub(crate) exchanges: Vec<Exchange>,
@@ -74,7 +73,6 @@ impl CallState {
     fn new(limits: &Limits, handles: (u32, u32)) -> Self {
         Self {
             deadline: Instant::now() + Duration::from_millis(limits.call_time_max_ms),
-            ticks_left: limits.cpu_ticks(),
             handles,
             exchanges: Vec::new(),
             requests: 0,
@@ -169,12 +167,6 @@ impl Host {
     /// What is left of the call's time by the wall.
     pub(crate) fn remaining(&self) -> Duration {
         self.call.deadline.saturating_duration_since(Instant::now())
-    }
-
-    /// Called at every tick while the plugin computes.
-    pub(crate) fn tick(&mut self) -> Result<(), OutOfTime> {
-        self.call.ticks_left = self.call.ticks_left.checked_sub(1).ok_or(OutOfTime::Cpu)?;
-        if self.remaining().is_zero() { Err(OutOfTime::Wall) } else { Ok(()) }
     }
 
     /// The position within the batch that a handle stands for.

@@ -3,19 +3,20 @@
 use crate::admission::{Admitted, Role};
 use crate::bindings::{roles, types};
 use crate::contract::Broken;
+use crate::description::{Description, check_description};
 use crate::fault::{self, Verdict};
 use crate::grants::DirGrant;
 use crate::host::{Host, Identity, OutOfTime};
 use crate::limits::Limits;
 use crate::machine;
-use crate::plugin::{Loaded, check_description};
-use crate::sandbox::Shared;
+use crate::shared::Shared;
 use crate::stderr::Capture;
 use crossdock_engine::ports::{Abilities, Atomicity, CallError, CallResult, Clock, Idempotency, PortError};
 use crossdock_model::ErrorClass;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::Store;
@@ -138,9 +139,26 @@ fn store(shared: &Shared, identity: Arc<Identity>, dirs: &[DirGrant]) -> Result<
     Ok(store)
 }
 
-/// Waits for an entry into the instance, no longer than its call may take.
-async fn within<T>(deadline: Instant, entry: impl Future<Output = Result<T, Verdict>>) -> Result<T, Verdict> {
-    match tokio::time::timeout_at(deadline, entry).await {
+/// Waits for an entry into the instance, no longer than its call may compute and may take. An entry that computes
+/// gives way at every tick; one that used up its time is not polled again, and its store must be dropped.
+async fn within<T>(
+    deadline: Instant,
+    limits: Limits,
+    entry: impl Future<Output = Result<T, Verdict>>,
+) -> Result<T, Verdict> {
+    let cpu_time_max = Duration::from_millis(limits.cpu_time_max_ms);
+    let mut computed = Duration::ZERO;
+    let mut entry = pin!(entry);
+    let metered = poll_fn(|context| {
+        let begun = Instant::now();
+        let polled = entry.as_mut().poll(context);
+        computed += begun.elapsed();
+        match polled {
+            Poll::Pending if computed > cpu_time_max => Poll::Ready(Err(Verdict::Interrupted(OutOfTime::Cpu.into()))),
+            polled => polled,
+        }
+    });
+    match tokio::time::timeout_at(deadline, metered).await {
         Ok(done) => done,
         Err(_) => Err(Verdict::Interrupted(OutOfTime::Wall.into())),
     }
@@ -153,7 +171,7 @@ async fn instantiate(
 ) -> Result<(Functions, roles::describe::Description), CallError> {
     store.data_mut().begin(0);
     machine::arm(store);
-    let deadline = store.data().call.deadline;
+    let (deadline, limits) = (store.data().call.deadline, store.data().identity.limits);
     let entry = async {
         let instance = pre.instantiate_async(&mut *store).await?;
         let functions = exports.load(&mut *store, &instance)?;
@@ -161,7 +179,7 @@ async fn instantiate(
         let description = functions.describe.call_describe(&mut *store).await?;
         Ok((functions, description))
     };
-    let done = within(deadline, entry).await;
+    let done = within(deadline, limits, entry).await;
     store.data().note_left_out();
     done.map_err(|verdict| fault::judge(verdict, "describe", store.data()))
 }
@@ -178,6 +196,15 @@ pub(crate) async fn describe_alone(
     let exports = exports.clone();
     let task = async move { instantiate(&mut store, &pre, &exports).await.map(|(_, description)| description) };
     shared.spawn(task).await.map_err(fault::internal)?
+}
+
+/// A compiled plugin that has said what it is.
+pub(crate) struct Loaded {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pre: InstancePre<Host>,
+    pub(crate) exports: Exports,
+    pub(crate) description: Description,
+    pub(crate) admitted: Admitted,
 }
 
 /// Keeps one instance warm for a port, and starts another when it is gone.
@@ -273,7 +300,7 @@ impl Keeper {
         let first = live.store.data_mut().begin(records);
         machine::arm(&mut live.store);
         let deadline = live.store.data().call.deadline;
-        match within(deadline, work(live, first)).await {
+        match within(deadline, self.identity.limits, work(live, first)).await {
             Ok(answer) => Ok((answer, live.store.data_mut().succeed())),
             Err(verdict) => {
                 live.store.data().note_left_out();

@@ -7,7 +7,8 @@ pub struct Limits {
     pub memory_max_bytes: u64,
     /// How long one call may take by the wall, with everything it waits for. Default 30,000.
     pub call_time_max_ms: u64,
-    /// How long one call may compute, counted in ticks of [`Limits::TICK_MS`]. Default 10,000.
+    /// How long one call may compute, without the time it waits; looked at every [`Limits::TICK_MS`].
+    /// Default 10,000.
     pub cpu_time_max_ms: u64,
     /// How many bytes one call may hand to the host, in an answer or as arguments of one import.
     /// Default 64 MiB.
@@ -37,10 +38,6 @@ impl Limits {
     pub const PARTS_MAX: usize = 64;
     /// How many compiled plugins the cache keeps.
     pub const CACHE_MAX_ENTRIES: usize = 256;
-
-    pub(crate) fn cpu_ticks(&self) -> u64 {
-        self.cpu_time_max_ms.div_ceil(Self::TICK_MS).max(1)
-    }
 }
 
 impl Default for Limits {

@@ -6,7 +6,7 @@ use std::hash::{Hash as _, Hasher};
 use std::io;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
-use wasmtime::{Config, Engine, Store, UpdateDeadline};
+use wasmtime::{Config, Engine, Store};
 
 /// The stack of a thread that runs plugins.
 const THREAD_STACK_BYTES: usize = 4 << 20;
@@ -36,7 +36,7 @@ pub(crate) fn engine() -> wasmtime::Result<Engine> {
     Engine::new(&config)
 }
 
-/// A number that changes with the engine's settings, its version and the processor.
+/// A number that changes with the engine's settings, its version and the machine.
 pub(crate) fn settings_hash(engine: &Engine) -> [u8; 32] {
     struct Blake(blake3::Hasher);
     impl Hasher for Blake {
@@ -65,15 +65,13 @@ pub(crate) fn start_ticks(engine: &Engine) -> io::Result<()> {
     Ok(())
 }
 
-/// Has the time of a store's calls checked at every tick, and lets others compute.
+/// Has a plugin that computes give way at every tick: others compute then, and its time is looked at.
 pub(crate) fn watch(store: &mut Store<Host>) {
-    store.epoch_deadline_callback(|mut context| {
-        context.data_mut().tick()?;
-        Ok(UpdateDeadline::Yield(1))
-    });
+    store.epoch_deadline_async_yield_and_update(1);
 }
 
-/// Must be called before every entry into a store: a deadline that has passed interrupts at once.
+/// Must be called before every entry into a store: a plugin whose deadline has passed already gives way before it
+/// has done anything.
 pub(crate) fn arm(store: &mut Store<Host>) {
     store.set_epoch_deadline(1);
 }

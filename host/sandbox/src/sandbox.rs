@@ -1,24 +1,24 @@
 //! The sandbox: one engine, its threads, its cache; loads plugins.
 
-use crate::admission::{self, AdmissionError};
+use crate::admission::{self, AdmissionError, Admitted};
 use crate::cache::{Cache, CacheError};
-use crate::host::Host;
+use crate::description::{DescriptionError, check_description};
+use crate::host::Identity;
 use crate::http_client::HttpClient;
 use crate::imports;
+use crate::instance::{Exports, Loaded, describe_alone};
 use crate::limits::Limits;
 use crate::machine::{self, Threads};
-use crate::plugin::{DescriptionError, Plugin};
+use crate::plugin::{Plugin, PluginFile};
+use crate::shared::Shared;
 use crate::text::{PluginText, Redactor};
 use crossdock_engine::ports::{CallError, Clock};
 use crossdock_model::{ErrorClass, Explained};
 use sha2::{Digest as _, Sha256};
-use std::future::Future;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
 use thiserror::Error;
-use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 /// How a sandbox is set up.
@@ -31,12 +31,12 @@ pub struct SandboxConfig {
     pub limits: Limits,
     /// The clock that plugins see.
     pub clock: Arc<dyn Clock>,
-    /// How many threads compute; `None` is one a processor.
+    /// How many threads compute; `None` is one a core.
     pub threads: Option<usize>,
 }
 
 impl SandboxConfig {
-    /// No cache, the default limits, one thread a processor.
+    /// No cache, the default limits, one thread a core.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { cache_dir: None, limits: Limits::default(), clock, threads: None }
@@ -146,36 +146,8 @@ impl Explained for SandboxError {
 /// Runs plugins. Cheap to clone; all clones are one sandbox.
 #[derive(Clone)]
 pub struct Sandbox {
-    pub(crate) shared: Arc<Shared>,
-}
-
-pub(crate) struct Shared {
-    pub(crate) engine: Engine,
-    pub(crate) linker: Linker<Host>,
-    pub(crate) client: Arc<HttpClient>,
-    pub(crate) config: SandboxConfig,
-    cache: Option<Cache>,
-    pub(crate) threads: Threads,
-}
-
-impl Shared {
-    /// Runs a task where plugins run. Dropping what this answers with ends the task at its next
-    /// opportunity: within a tick if it computes, at once if it waits.
-    pub(crate) fn spawn<T: Send + 'static>(
-        &self,
-        task: impl Future<Output = T> + Send + 'static,
-    ) -> Pin<Box<dyn Future<Output = Result<T, String>> + Send>> {
-        let mut tasks = tokio::task::JoinSet::new();
-        let is_running = self.threads.guests().map(|guests| tasks.spawn_on(task, guests)).is_some();
-        Box::pin(async move {
-            match tasks.join_next().await {
-                Some(Ok(done)) => Ok(done),
-                Some(Err(error)) if error.is_panic() => Err("a panic of the host's own".to_owned()),
-                Some(Err(_)) => Err("the sandbox was shut down".to_owned()),
-                None => Err(format!("the sandbox is {}", if is_running { "stopped" } else { "shut down" })),
-            }
-        })
-    }
+    shared: Arc<Shared>,
+    limits: Limits,
 }
 
 impl Sandbox {
@@ -196,7 +168,8 @@ impl Sandbox {
         let threads = Threads::start(threads).map_err(|error| setup(&error))?;
         machine::start_ticks(&engine).map_err(|error| setup(&error))?;
         let client = Arc::new(HttpClient::default());
-        Ok(Self { shared: Arc::new(Shared { engine, linker, client, config, cache, threads }) })
+        let SandboxConfig { limits, clock, .. } = config;
+        Ok(Self { shared: Arc::new(Shared { engine, linker, client, clock, cache, threads }), limits })
     }
 
     /// Reads a plugin, decides whether it may run here, compiles it or takes it from the cache, and asks it
@@ -216,17 +189,46 @@ impl Sandbox {
         };
         let compiled = self.shared.spawn(compiling).await.map_err(stopped)?;
         let compiled = compiled.map_err(|error| stopped(error.to_string()))??;
-        Plugin::describe(self.shared.clone(), path, compiled).await
+        self.describe(path, compiled).await
+    }
+
+    /// Asks a compiled plugin what it is.
+    async fn describe(&self, path: PathBuf, compiled: Compiled) -> Result<Plugin, SandboxError> {
+        let Compiled { component, admitted, digest, size_bytes, from_cache } = compiled;
+        let shared = self.shared.clone();
+        let pre = shared.linker.instantiate_pre(&component).map_err(|error| invalid(&path, &error))?;
+        let exports = Exports::find(&pre, &admitted).map_err(|error| invalid(&path, &error))?;
+        let name = path.file_stem().map_or_else(|| "plugin".to_owned(), |stem| stem.to_string_lossy().into_owned());
+        let failed = |error| SandboxError::Describe { path: path.clone(), error: Box::new(error) };
+        let identity = Arc::new(Identity {
+            route: String::new(),
+            step: String::new(),
+            plugin: PluginText::line(&name, 64, &Redactor::default()).into_string(),
+            origins: Vec::new(),
+            secrets: Vec::new(),
+            redactor: Redactor::default(),
+            limits: self.limits,
+            clock: shared.clock.clone(),
+            client: shared.client.clone(),
+            cancelled: Arc::default(),
+            state: Arc::default(),
+            io: shared.io().map_err(failed)?,
+        });
+        let described = describe_alone(&shared, &pre, &exports, identity).await.map_err(failed)?;
+        let description = check_description(described, &admitted)
+            .map_err(|error| SandboxError::Description { path: path.clone(), error })?;
+        let loaded = Loaded { shared, pre, exports, description, admitted };
+        Ok(Plugin::new(loaded, PluginFile { path, digest, size_bytes, from_cache }))
     }
 }
 
 /// A plugin that may run here, compiled.
-pub(crate) struct Compiled {
-    pub(crate) component: Component,
-    pub(crate) admitted: admission::Admitted,
-    pub(crate) digest: String,
-    pub(crate) size_bytes: u64,
-    pub(crate) from_cache: bool,
+struct Compiled {
+    component: Component,
+    admitted: Admitted,
+    digest: String,
+    size_bytes: u64,
+    from_cache: bool,
 }
 
 fn compile(shared: &Shared, path: &Path) -> Result<Compiled, SandboxError> {
@@ -257,7 +259,7 @@ fn compile(shared: &Shared, path: &Path) -> Result<Compiled, SandboxError> {
     Ok(Compiled { component, admitted, digest, size_bytes, from_cache })
 }
 
-pub(crate) fn invalid(path: &Path, error: &wasmtime::Error) -> SandboxError {
+fn invalid(path: &Path, error: &wasmtime::Error) -> SandboxError {
     let reason = PluginText::line(&format!("{error:#}"), 1 << 10, &Redactor::default()).into_string();
     SandboxError::Invalid { path: path.to_owned(), reason }
 }

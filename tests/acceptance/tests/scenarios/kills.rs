@@ -22,7 +22,7 @@ fn check(seed: u64, lines: Lines, edit: impl Fn(&Shop) -> Result<()>) -> Result<
         let running = if dice.below(4) == 0 {
             !run.ends_within(Duration::from_micros(dice.below(400_000)))
         } else {
-            let more = dice.below(3 * purchases / (2 * KILLS));
+            let more = dice.below(purchases / KILLS);
             let met = shop.first_fault_met()?;
             shop.until_met(&mut run, met + more)? && !run.ends_within(Duration::from_micros(dice.below(30_000)))
         };
@@ -34,7 +34,7 @@ fn check(seed: u64, lines: Lines, edit: impl Fn(&Shop) -> Result<()>) -> Result<
         killed += u64::from(run.kill()?);
     }
     eprintln!("seed {seed}: killed {killed} times");
-    ensure!(killed >= KILLS / 2, "seed {seed}: the run came to its end after {killed} kills; kill it sooner");
+    ensure!(killed >= KILLS * 3 / 4, "seed {seed}: the run came to its end after {killed} kills; kill it sooner");
     if shop.has_ledger() {
         // What a killed run leaves behind is sound before anything mends it.
         shop.verify()?;

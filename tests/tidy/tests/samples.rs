@@ -367,10 +367,10 @@ fn what_stands_where() {
     check(
         places::machine_paths,
         &[
-            ("a.md", "in /home/me/x\n\"/work/x\"\nhttps://a.b/home/x\nexamples/work/x\n$DIR/root/x\n"),
+            ("a.md", "in /home/me/x\n\"/Users/x\"\nhttps://a.b/home/x\nexamples/root/x\n$DIR/root/x\n"),
             ("b.toml", "x = '/root/x'\n"),
         ],
-        &[("a.md:1", "/home/"), ("a.md:2", "/work/"), ("b.toml:1", "/root/")],
+        &[("a.md:1", "/home/"), ("a.md:2", "/Users/"), ("b.toml:1", "/root/")],
     );
 }
 

@@ -69,7 +69,7 @@ pub fn leftovers(tree: &Tree) -> Vec<Finding> {
 }
 
 /// Beginnings of paths that exist on one person's machine only.
-const ONE_MACHINE: &[&str] = &["/home/", "/root/", "/work/", "/Users/"];
+const ONE_MACHINE: &[&str] = &["/home/", "/root/", "/Users/"];
 
 /// Refuses absolute paths of a machine on which somebody wrote this.
 #[must_use]

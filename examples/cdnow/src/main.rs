@@ -44,7 +44,8 @@ fn main() -> Result<ExitCode> {
     std::fs::create_dir_all(&erp_folder).with_context(|| format!("making {}", erp_folder.display()))?;
     let mut erp = Command::new(erp);
     erp.args(["--listen", ERP, "--data"]).arg(erp_folder.join("erp.db"));
-    let erp = Child::start(&mut erp).with_context(|| format!("starting the ERP stand-in on {ERP}; is the port in use?"))?;
+    let erp =
+        Child::start(&mut erp).with_context(|| format!("starting the ERP stand-in on {ERP}; is the port in use?"))?;
     say(&format!("The ERP stand-in listens on {}.\n", erp.url()));
 
     let route = "routes/cdnow.toml";

@@ -1,7 +1,7 @@
 //! The state machine of one run: `on(now, input) -> Vec<Action>`.
 //!
 //! It knows no clock, does no I/O and never fails: what goes wrong outside comes in as an input. A run is a
-//! short queue of [`Flight`]s, each a batch on its way through the steps. Flights pass every step in order,
+//! short queue of flights, each a batch on its way through the steps. Flights pass every step in order,
 //! and only one is in a step at a time, so records keep the order of their source; several are under way at
 //! once, so a transformer works on one batch while a destination writes the one before it.
 //!

@@ -122,7 +122,6 @@ fn expected(schema: &Value, pointer: &str) -> Option<String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::*;
     use crossdock_route::RouteFile;
     use serde_json::json;
 

@@ -250,7 +250,10 @@ fn cut_short_anywhere() {
             cut.heal().unwrap_or_else(|error| panic!("{route}, dead at {at}: {error}"));
             let mut cut = life(route);
             let found = summary(&mut cut, cancel);
-            assert!(found.starts_with("cancelled(run-cancelled)") || found.starts_with("ok"), "{route} at {at}: {found}");
+            assert!(
+                found.starts_with("cancelled(run-cancelled)") || found.starts_with("ok"),
+                "{route} at {at}: {found}"
+            );
             cut.heal().unwrap_or_else(|error| panic!("{route}, cancelled at {at}: {error}"));
         }
     }

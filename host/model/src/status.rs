@@ -161,6 +161,7 @@ impl fmt::Display for RunStatus {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

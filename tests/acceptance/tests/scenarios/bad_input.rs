@@ -232,8 +232,11 @@ fn a_data_folder_that_another_process_uses() -> Result<()> {
     let shop = Shop::open(Lines::First(10))?;
     shop.faults(&json!([{ "delay_ms": 100_000 }]))?;
     let mut first = shop.start(&["run", ROUTE])?;
-    assert!(shop.until_met(&mut first, 1)?, "the first run ended");
-    let seen = shop.books()?.posts(None).len();
+    // All that the route sends at once (`in_flight = 4`): nothing follows until these are answered.
+    assert!(shop.until_met(&mut first, 4)?, "the first run ended");
+    let seen = 4;
+    let in_the_books = (0..1_000).any(|_| shop.books().is_ok_and(|books| books.posts(None).len() == seen));
+    assert!(in_the_books, "the ERP met {seen} requests and did not write them down");
     let second = shop.run()?.exits(3).says(&["ledger-in-use", ".crossdock", &first.id().to_string(), "--data"]);
     assert!(!second.stdout.contains("read"), "{}", second.all());
     // Reports need no lock.

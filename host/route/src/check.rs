@@ -36,14 +36,8 @@ impl RouteFile {
     fn check(self, source: &Arc<SourceText>, spans: SpanTree, notes: &mut Notes<'_>) -> Option<Route> {
         let on_error = value(self.on_error);
         let keep_payloads = self.keep_payloads.is_none_or(|at| at.value);
-        if let (OnError::Continue, Some(keep)) = (on_error, self.keep_payloads.filter(|at| !at.value)) {
-            let mut mistake = Mistake::new(codes::LOSES_FAILURES, "failed records would be lost")
-                .at(keep.span, "their payloads are not kept")
-                .with_fix("keep payloads, or write on_error = \"stop\"");
-            if let Some(on_error) = self.on_error {
-                mistake = mistake.with_related(on_error.span, "the run goes on after them");
-            }
-            notes.add(mistake);
+        if let Some(keep) = self.keep_payloads.filter(|at| !at.value) {
+            notes.add(without_payloads(keep, self.on_error));
         }
         let read = self.source.map(|at| at.value);
         let read = read.and_then(|s| plugin_use(s.plugin, s.settings, s.grants.as_ref(), s.limits.as_ref(), notes));
@@ -67,6 +61,19 @@ impl RouteFile {
             spans,
         })))
     }
+}
+
+/// `keep_payloads = false`: loses records if the run goes on after them, and is not available in any case.
+fn without_payloads(keep: At<bool>, on_error: Option<At<OnError>>) -> Mistake {
+    if let Some(on_error) = on_error.filter(|at| at.value == OnError::Continue) {
+        return Mistake::new(codes::LOSES_FAILURES, "failed records would be lost")
+            .at(keep.span, "their payloads are not kept")
+            .with_related(on_error.span, "the run goes on after them")
+            .with_fix("leave `keep_payloads` out: they are kept then");
+    }
+    Mistake::new(codes::NOT_AVAILABLE, "routes that do not keep payloads are not available in this version")
+        .at(keep.span, "only `true` is")
+        .with_fix("leave it out: the payloads of records that are not ok are kept")
 }
 
 fn value<T: Default + Copy>(written: Option<At<T>>) -> T {

@@ -60,8 +60,9 @@ pub struct RouteFile {
     /// The run stops when its plugins committed more faults than this.
     #[schemars(with = "Option<u32>", range(min = 1), extend("default" = MAX_FAULTS_DEFAULT))]
     pub(crate) max_faults: Option<At<u32>>,
-    /// Whether the payloads of records that are not ok are kept, so that they can be put through again.
-    #[schemars(with = "Option<bool>", extend("default" = true))]
+    /// Whether the payloads of records that are not ok are kept, so that they can be put through again. In this
+    /// version they always are.
+    #[schemars(with = "Option<bool>", extend("default" = true, "const" = true))]
     pub(crate) keep_payloads: Option<At<bool>>,
     /// What is undone when a step fails.
     #[schemars(with = "Option<Rollback>", extend("default" = "none"))]

@@ -70,6 +70,38 @@ kinds! {
     PluginFault = "plugin-fault";
     /// A plugin could not answer a call.
     CallFailed = "call-failed";
+    /// A record's chain is to be undone; data names the steps, newest first.
+    RollbackPlanned = "rollback-planned";
+    /// What a step had applied for a record was undone.
+    RecordCompensated = "record-compensated";
+    /// A record's chain was undone.
+    RecordRolledBack = "record-rolled-back";
+    /// A record's chain could not be undone; a person has to.
+    RollbackFailed = "rollback-failed";
+    /// A handler was called for a record or a run and went well.
+    HandlerDone = "handler-done";
+    /// A handler gave up; what became of the record is not changed by it.
+    HandlerFailed = "handler-failed";
+    /// A connector does not take records: its breaker opened.
+    ConnectorDown = "connector-down";
+    /// A connector can be used again.
+    ConnectorUp = "connector-up";
+    /// A plugin committed too many faults and is not used any more in this route.
+    PluginQuarantined = "plugin-quarantined";
+    /// An operator lets a quarantined plugin be used again.
+    PluginReleased = "plugin-released";
+    /// A person changed the content of a record.
+    RecordEdited = "record-edited";
+    /// The disk is full: nothing more is taken in until there is room.
+    IntakeStopped = "intake-stopped";
+    /// There is room again.
+    IntakeResumed = "intake-resumed";
+    /// What was old enough was removed from the ledger; data holds how much.
+    LedgerPruned = "ledger-pruned";
+    /// A backup of the ledger was made.
+    LedgerBackedUp = "ledger-backed-up";
+    /// The ledger was restored from a backup.
+    LedgerRestored = "ledger-restored";
     /// A resync was planned.
     ResyncPlanned = "resync-planned";
     /// A planned resync was applied.

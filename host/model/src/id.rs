@@ -1,5 +1,6 @@
 //! Names and identities.
 
+use crate::HandlerKind;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
@@ -20,8 +21,16 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+/// A step's name, or that of a handler: `ship.on_failure`.
+fn is_stored_step(text: &str) -> bool {
+    match text.split_once('.') {
+        Some((step, kind)) => is_name(step) && HandlerKind::from_word(kind).is_some(),
+        None => is_name(text),
+    }
+}
+
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, stored: $stored:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -52,8 +61,8 @@ macro_rules! name {
 
         impl TryFrom<String> for $name {
             type Error = InvalidName;
-            fn try_from(text: String) -> Result<Self, InvalidName> {
-                Self::new(text)
+            fn try_from(found: String) -> Result<Self, InvalidName> {
+                if $stored(&found) { Ok(Self(found)) } else { Err(InvalidName { what: $what, found }) }
             }
         }
 
@@ -68,17 +77,21 @@ macro_rules! name {
 name!(
     /// The name of a route.
     RouteName,
-    "a route's name"
+    "a route's name",
+    stored: is_name
 );
 name!(
-    /// The name of a step within its route. The source is called `source`.
+    /// The name of a step within its route. The source is called `source`. Where it is read back from a store, it may
+    /// also be that of a handler, see [`HandlerPlace::name`](crate::HandlerPlace::name).
     StepName,
-    "a step's name"
+    "a step's name",
+    stored: is_stored_step
 );
 name!(
     /// The name under which a project knows a plugin.
     PluginName,
-    "a plugin's name"
+    "a plugin's name",
+    stored: is_name
 );
 
 impl StepName {
@@ -86,6 +99,11 @@ impl StepName {
     #[must_use]
     pub fn source() -> Self {
         Self("source".to_owned())
+    }
+
+    /// The name of a handler of this step.
+    pub(crate) fn of_handler(step: &str, kind: HandlerKind) -> Self {
+        Self(format!("{step}.{kind}"))
     }
 }
 

@@ -223,6 +223,10 @@ impl Doing {
                 let (route, now) = (self.route.clone(), self.ports.clock.now());
                 self.tasks.spawn(async move { Ok(Input::Due(ledger.due(route, of_run, now, limit).await?)) });
             }
+            Action::Load(ids) => {
+                let route = self.route.clone();
+                self.tasks.spawn(async move { Ok(Input::Loaded(ledger.load(route, ids).await?)) });
+            }
             Action::WakeAt(at) => {
                 let clock = Arc::clone(&self.ports.clock);
                 self.wake = Some(Box::pin(async move { clock.sleep_until(at).await }));

@@ -27,7 +27,8 @@ use crate::ports::{
     RunOpening, StepCounts, Transformed, WriteOptions, Written,
 };
 use crossdock_model::{
-    Batch, Checkpoint, Column, Counts, ErrorClass, Event, EventKind, Failure, RunStatus, Status, StepName, Timestamp,
+    Batch, Checkpoint, Column, Counts, ErrorClass, Event, EventKind, Failure, RecordId, RunStatus, Status, StepName,
+    Timestamp,
 };
 use flight::{Flight, Phase};
 use std::collections::{HashMap, VecDeque};
@@ -57,6 +58,8 @@ pub enum Input {
     Committed,
     /// The answer to [`Action::TakeDue`].
     Due(DueRows),
+    /// The answer to [`Action::Load`].
+    Loaded(Vec<RecordRow>),
     /// The time of the last [`Action::WakeAt`] has come.
     Woke,
     /// The answer to [`Action::Ack`].
@@ -85,6 +88,8 @@ pub enum Action {
     Commit(Box<BatchCommit>),
     /// Ask the ledger for at most so many records that are due; if `true` only those of this run.
     TakeDue(u32, bool),
+    /// Load these records from the ledger.
+    Load(Vec<RecordId>),
     /// Wake the machine at this time; replaces what was wanted before.
     WakeAt(Timestamp),
     /// Tell the source that everything up to here is durable.
@@ -123,7 +128,11 @@ pub struct Machine {
     /// No later page may move the checkpoint: one before it could not be settled.
     checkpoint_held: bool,
     commits_under_way: u32,
-    /// Rows to be put through: of a resync or a probe.
+    /// Records to be put through: of a resync or a probe.
+    chosen: VecDeque<RecordId>,
+    /// They are being loaded.
+    loading: bool,
+    /// Rows to be put through.
     queue: VecDeque<RecordRow>,
     /// Rows in the ledger that wait for their time.
     waiting: u64,
@@ -154,9 +163,9 @@ impl Machine {
     #[must_use]
     pub fn new(spec: RunSpec, opening: RunOpening, now: Timestamp) -> Self {
         let from_source = matches!(spec.entry, Entry::Source { .. });
-        let queue = match &spec.entry {
-            Entry::Source { .. } => VecDeque::new(),
-            Entry::Resync(rows) | Entry::Probe(rows) => rows.iter().cloned().collect(),
+        let chosen = match &spec.entry {
+            Entry::Source { .. } | Entry::Rollback => VecDeque::new(),
+            Entry::Resync(ids) | Entry::Probe(ids) => ids.iter().cloned().collect(),
         };
         let open = opening.open.into_iter().map(|row| (row.id.0.clone().into_bytes(), row)).collect();
         let totals = Totals { steps: vec![StepCounts::default(); spec.steps.len()], ..Totals::default() };
@@ -176,7 +185,9 @@ impl Machine {
             acking: false,
             checkpoint_held: false,
             commits_under_way: 0,
-            queue,
+            chosen,
+            loading: false,
+            queue: VecDeque::new(),
             waiting: if from_source { opening.pending } else { 0 },
             next_due: if from_source { opening.next_due } else { None },
             taking: false,
@@ -205,6 +216,7 @@ impl Machine {
             Input::Checked(number, result) => self.with_flight(number, |m, f| m.on_checked(f, result)),
             Input::Committed => self.commits_under_way = self.commits_under_way.saturating_sub(1),
             Input::Due(due) => self.on_due(due),
+            Input::Loaded(rows) => self.on_loaded(rows),
             Input::Woke => self.woken_at = None,
             Input::Acked(result) => self.on_acked(result),
             Input::Cancel => self.cancelled = true,
@@ -249,6 +261,7 @@ impl Machine {
             }
         }
         self.read_more();
+        self.load_more();
         self.take_more();
         self.end_if_done();
     }
@@ -340,7 +353,8 @@ impl Machine {
     fn end_if_done(&mut self) {
         let idle =
             self.flights.is_empty() && !self.reading && self.commits_under_way == 0 && !self.taking && !self.acking;
-        let nothing_left = self.source_done && self.queue.is_empty() && self.waiting == 0;
+        let idle = idle && !self.loading;
+        let nothing_left = self.source_done && self.queue.is_empty() && self.chosen.is_empty() && self.waiting == 0;
         if !idle || !(nothing_left || self.is_stopping()) {
             return;
         }
@@ -374,6 +388,8 @@ impl Machine {
             resumed: self.totals.resumed,
             counts: self.totals.counts,
             events: std::mem::take(&mut self.events),
+            tasks: Vec::new(),
+            quarantine: None,
         };
         self.actions.push(Action::End(Box::new(end)));
     }

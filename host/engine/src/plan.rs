@@ -1,7 +1,7 @@
 //! What a run is to do: the checked route, as far as the engine needs it.
 
-use crate::ports::{Idempotency, RecordRow};
-use crossdock_model::{Checkpoint, RouteName, RunId, StepName};
+use crate::ports::Idempotency;
+use crossdock_model::{Checkpoint, HandlerKind, RecordId, RouteName, RunId, StepName};
 
 /// What to do when a record fails at a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,35 @@ pub struct Retry {
     pub total_ms: u64,
 }
 
+/// What is undone when a record fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rollback {
+    /// Nothing.
+    #[default]
+    None,
+    /// What earlier steps did for that record.
+    Record,
+    /// What was done for any record since the route's checkpoint; the checkpoint moves at the end of the run only.
+    Run,
+}
+
+/// When a connector is left alone for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// After so many records in a row that it did not take (retryable or unknown), at least 1.
+    pub failures: u32,
+    /// How long until its own check is asked, in milliseconds; doubles with each check that fails.
+    pub open_ms: u64,
+    /// The longest such wait, in milliseconds.
+    pub max_ms: u64,
+    /// After so long without a good answer the run gives up, in milliseconds.
+    pub total_ms: u64,
+}
+
+/// After how many runs that died one after the other records are taken one by one, so that the one that kills the
+/// process is found.
+pub const DEATHS_BEFORE_CARE: u32 = 3;
+
 /// How many records of a run must have been counted before their share that failed says anything.
 pub const RATIO_RECORDS_MIN: u64 = 100;
 
@@ -49,8 +78,14 @@ pub struct Policy {
     /// With `Continue`: a larger share of them among the records of the run so far ends it, once at least
     /// [`RATIO_RECORDS_MIN`] have been counted. Greater than 0, at most 1.
     pub max_failed_ratio: Option<f64>,
-    /// More faults of one plugin than this end the run.
+    /// The share is that of the last so many records, at least [`RATIO_RECORDS_MIN`].
+    pub max_failed_window: u64,
+    /// More faults of one plugin than this end the run, and the plugin is not used any more in this route.
     pub max_faults: u32,
+    /// What is undone when a record fails.
+    pub rollback: Rollback,
+    /// With `Rollback::Run`: more records than this in one run end it.
+    pub rollback_records_max: u64,
     /// How much is kept of what went well.
     pub log: LogLevel,
     /// Records a page, at least 1.
@@ -75,6 +110,8 @@ pub enum Role {
         idempotency: Idempotency,
         /// It can be asked whether a record was applied.
         probes: bool,
+        /// What it applied can be undone.
+        compensates: bool,
     },
 }
 
@@ -89,6 +126,10 @@ pub struct StepSpec {
     pub max_batch: u32,
     /// When it is tried again.
     pub retry: Retry,
+    /// When its connector is left alone.
+    pub breaker: Breaker,
+    /// Which handlers it has, in order of their kinds.
+    pub handlers: Vec<HandlerKind>,
 }
 
 /// Where the records of a run come from.
@@ -100,10 +141,12 @@ pub enum Entry {
         max_batch: u32,
     },
     /// From the ledger: these records, each from the step where it stands.
-    Resync(Vec<RecordRow>),
+    Resync(Vec<RecordId>),
     /// From the ledger: these indeterminate records, to find out about them. What was applied goes
     /// on, what was not is failed.
-    Probe(Vec<RecordRow>),
+    Probe(Vec<RecordId>),
+    /// Nothing new: only what is rolling back is undone further.
+    Rollback,
 }
 
 /// What a run is to do.
@@ -119,6 +162,8 @@ pub struct RunSpec {
     pub steps: Vec<StepSpec>,
     /// Where the records come from.
     pub entry: Entry,
+    /// The handlers of the run.
+    pub run_handlers: Vec<HandlerKind>,
     /// Seeds the jitter of retries.
     pub seed: u64,
 }

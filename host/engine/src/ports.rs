@@ -7,8 +7,9 @@ mod plugin;
 mod world;
 
 pub use ledger::{
-    Applied, AttemptRow, BatchCommit, Cause, Chunk, ChunkColumn, DueRows, Intent, Ledger, Payload, PluginState,
-    Progress, RecordRow, RunEnd, RunOpening, RunStart, StepCounts,
+    Applied, AttemptKind, AttemptRow, BatchCommit, Cause, Chunk, ChunkColumn, DueRows, DueTask, DueTasks, HandlerTask,
+    Intent, Ledger, Payload, PluginState, Progress, RecordRow, RunEnd, RunOpening, RunStart, StepCounts, TaskCommit,
+    TaskResult, TaskStatus,
 };
 pub use plugin::{
     Abilities, Atomicity, CallError, CallResult, CallTrace, DestinationPort, Exchange, Idempotency, More, Page,

@@ -12,7 +12,7 @@ impl Machine {
     pub(super) fn enter_destination(&mut self, flight: &mut Flight) {
         self.attach_given(flight);
         let step = &self.spec.steps[flight.step];
-        let Role::Destination { idempotency, probes } = step.role else { return };
+        let Role::Destination { idempotency, probes, .. } = step.role else { return };
         let (name, limits) = (step.name.clone(), step.retry);
         let probing_run = matches!(self.spec.entry, Entry::Probe(_));
         let (mut to_write, mut to_probe) = (Vec::with_capacity(flight.live.len()), Vec::new());

@@ -72,6 +72,7 @@ pub(super) struct Note {
     /// The payload and attributes as the step where it ended was given them.
     pub(super) payload: Option<Vec<u8>>,
     pub(super) attributes: Vec<(String, Vec<u8>)>,
+    pub(super) order_key: Option<Vec<u8>>,
 }
 
 impl Note {

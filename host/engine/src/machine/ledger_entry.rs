@@ -112,6 +112,23 @@ impl Machine {
         self.queue.extend(due.rows);
     }
 
+    /// Loads the next of the records that were chosen, a batch at a time.
+    pub(super) fn load_more(&mut self) {
+        if self.is_stopping() || self.loading || !self.queue.is_empty() || self.chosen.is_empty() {
+            return;
+        }
+        let most = (self.spec.policy.batch_records.max(1) as usize).min(self.chosen.len());
+        self.loading = true;
+        self.actions.push(Action::Load(self.chosen.drain(..most).collect()));
+    }
+
+    pub(super) fn on_loaded(&mut self, rows: Vec<RecordRow>) {
+        self.loading = false;
+        if !self.is_stopping() {
+            self.queue.extend(rows);
+        }
+    }
+
     /// Starts flights from the rows in the queue, as far as there is room: neighbours that stand at the same step
     /// go together. Says whether it did.
     pub(super) fn start_from_queue(&mut self) -> bool {

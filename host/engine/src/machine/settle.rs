@@ -6,7 +6,8 @@ use super::{Action, Machine, counts_as_json};
 use crate::codes;
 use crate::plan::{LogLevel, OnError, RATIO_RECORDS_MIN};
 use crate::ports::{
-    Applied, AttemptRow, BatchCommit, Chunk, ChunkColumn, Payload, Progress as StepProgress, RecordRow, StepCounts,
+    Applied, AttemptKind, AttemptRow, BatchCommit, Chunk, ChunkColumn, Payload, Progress as StepProgress, RecordRow,
+    StepCounts,
 };
 use crossdock_model::{Column, Counts, Event, EventKind, Failure, Outcome, RecordId, Status, StepName};
 
@@ -76,6 +77,8 @@ impl Machine {
             state: Vec::new(),
             progress: None,
             closes: false,
+            tasks: Vec::new(),
+            settles_open: false,
         }
     }
 
@@ -257,7 +260,7 @@ impl Machine {
                 column.as_ref().and_then(|column| column.get(place)).unwrap_or_default().to_vec()
             };
             let target_id = String::from_utf8_lossy(&bytes(&part.target_ids)).into_owned();
-            applied.push(Applied { step: name, target_id, receipt: bytes(&part.receipts) });
+            applied.push(Applied { step: name, target_id, receipt: bytes(&part.receipts), in_doubt: false });
         }
         RecordRow {
             id: flight.id(member),
@@ -273,6 +276,7 @@ impl Machine {
             failure: note.failure.clone(),
             due: note.due,
             applied,
+            order_key: note.order_key.clone(),
             open,
             run: self.spec.run.clone(),
         }
@@ -393,6 +397,7 @@ impl Machine {
         flight.attempts.push(AttemptRow {
             id,
             step,
+            kind: AttemptKind::Pass,
             attempt,
             generation,
             began,

@@ -5,7 +5,7 @@ use super::{Action, Machine, host_failure, retry};
 use crate::codes;
 use crate::plan::{OnError, Role};
 use crate::ports::{
-    AttemptRow, CallError, CallResult, Exchange, Idempotency, Intent, RefusalKind, WriteOptions, Written,
+    AttemptKind, AttemptRow, CallError, CallResult, Exchange, Idempotency, Intent, RefusalKind, WriteOptions, Written,
 };
 use crossdock_model::{Column, ErrorClass, EventKind, Failure, Fault, Outcome, Status, idempotency_key};
 
@@ -69,6 +69,8 @@ impl Machine {
                 flight.batch.ids.select(&positions)
             },
             open: flight.open,
+            careful: false,
+            effect: true,
         };
         self.write_down_arrivals(flight);
         flight.phase = Phase::Intending;
@@ -288,6 +290,7 @@ impl Machine {
         let row = AttemptRow {
             id,
             step: step.name.clone(),
+            kind: AttemptKind::Pass,
             attempt: note.attempts,
             generation: note.generation,
             began,

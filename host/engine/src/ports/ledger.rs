@@ -7,8 +7,8 @@
 
 use super::{Exchange, PortError, PortFuture, StateWrite};
 use crossdock_model::{
-    Checkpoint, Column, Counts, Event, Failure, Outcome, PluginName, RecordId, RouteName, RunId, RunStatus, Status,
-    StepName, Timestamp,
+    Checkpoint, Column, Counts, Event, Failure, HandlerPlace, Outcome, PluginName, RecordId, RouteName, RunId,
+    RunStatus, Status, StepName, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,8 @@ pub enum Cause {
     },
     /// To find out about indeterminate records.
     Probe,
+    /// To undo what records had applied.
+    Rollback,
 }
 
 /// A run that begins.
@@ -58,6 +60,14 @@ pub struct RunOpening {
     pub pending: u64,
     /// The earliest time at which one of them is due.
     pub next_due: Option<Timestamp>,
+    /// How many records of the route are rolling back.
+    pub rolling_back: u64,
+    /// The order keys of records that are not settled and not open, with the record: others with the same key wait
+    /// behind it.
+    pub blocking: Vec<(Vec<u8>, RecordId)>,
+    /// How many runs of the route, one after the other up to now, ended with their process and without having moved
+    /// the checkpoint: something in what they were given may kill the process.
+    pub deaths: u32,
 }
 
 /// Records whose time has come.
@@ -93,6 +103,10 @@ pub struct Applied {
     pub target_id: String,
     /// What is needed to undo it; empty if none.
     pub receipt: Vec<u8>,
+    /// It is not known whether it was applied. Only in the rows of records that are rolling back: it is asked about
+    /// before it is undone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
 }
 
 /// What is known of one record, for those that have a row of their own: all that are or were anything
@@ -108,7 +122,8 @@ pub struct RecordRow {
     /// The step at which it stands: the one that failed, or that is to be tried next. The source
     /// for a record that could not be read.
     pub step: StepName,
-    /// How often its content was changed by a person.
+    /// How often it was begun anew: its content was changed by a person, or it was put through again after it was
+    /// rolled back. Part of the idempotency key.
     pub generation: u32,
     /// How many attempts were made at this step, by whatever cause.
     pub attempts: u32,
@@ -122,15 +137,45 @@ pub struct RecordRow {
     pub attributes: Vec<(String, Vec<u8>)>,
     /// Why it is not ok.
     pub failure: Option<Failure>,
-    /// When a pending record is to be tried again, or an indeterminate one is to be written again with the
-    /// same key or probed. `None`: nothing happens by itself.
+    /// When a pending record is to be tried again, an indeterminate one is to be written again with the
+    /// same key or probed, or a rolling back one is to be undone further. `None`: nothing happens by itself.
     pub due: Option<Timestamp>,
-    /// What earlier destination steps did for it, oldest first.
+    /// What earlier destination steps did for it, oldest first. Of a record that is rolling back: what is still to be
+    /// undone, the last one first.
     pub applied: Vec<Applied>,
+    /// What its source orders it by; records with the same key are kept in order.
+    pub order_key: Option<Vec<u8>>,
     /// It lies after the route's checkpoint.
     pub open: bool,
     /// The run that wrote the row last. When writing, the commit's run counts and this is not looked at.
     pub run: RunId,
+}
+
+/// What an attempt was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttemptKind {
+    /// To pass the record through the step.
+    Pass,
+    /// To undo what the step had applied.
+    Compensate,
+}
+
+impl AttemptKind {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Compensate => "compensate",
+        }
+    }
+
+    /// The kind with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Pass, Self::Compensate].into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 /// One attempt that is kept as a row: every attempt of a record that has a row of its own.
@@ -140,8 +185,10 @@ pub struct AttemptRow {
     pub id: RecordId,
     /// The step.
     pub step: StepName,
-    /// The first attempt at a step is 1. Together with id, step, generation and the commit's run it is unique: numbers
-    /// go on from run to run, unless an earlier step had to be done again in between.
+    /// What it was for.
+    pub kind: AttemptKind,
+    /// The first attempt at a step is 1. Together with id, step, kind, generation and the commit's run it is unique:
+    /// numbers go on from run to run, unless an earlier step had to be done again in between.
     pub attempt: u32,
     /// How often the content had been changed.
     pub generation: u32,
@@ -188,10 +235,16 @@ pub struct Intent {
     /// The records were read after the route's checkpoint; a row that must be made has its
     /// payload at the source.
     pub open: bool,
+    /// The record is alone, because runs before this one died: if this one dies too, it is the record's fault, and
+    /// its row says so with the code `record-quarantined` and no due time. At a transformer it is then `failed`,
+    /// because nothing can have been applied.
+    pub careful: bool,
+    /// The step is a destination.
+    pub effect: bool,
 }
 
 /// How a step fared with the records of a batch: `records_in` is the sum of the other numbers except
-/// `children`.
+/// `children` and `undone`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StepCounts {
     /// Records handed to the step.
@@ -212,6 +265,9 @@ pub struct StepCounts {
     pub untouched: u64,
     /// Further records that came of splitting.
     pub children: u64,
+    /// Records for which what the step had applied was undone; beside the other numbers.
+    #[serde(default)]
+    pub undone: u64,
 }
 
 impl StepCounts {
@@ -233,6 +289,7 @@ impl StepCounts {
         self.unknown += other.unknown;
         self.untouched += other.untouched;
         self.children += other.children;
+        self.undone += other.undone;
     }
 }
 
@@ -318,6 +375,10 @@ pub struct BatchCommit {
     pub progress: Option<Progress>,
     /// The batch is finished: its intents and its progress are of no more use.
     pub closes: bool,
+    /// Handlers to be called.
+    pub tasks: Vec<HandlerTask>,
+    /// With `checkpoint`: no row of the route is open any more. For a run that moves the checkpoint at its end only.
+    pub settles_open: bool,
 }
 
 /// A run that ends.
@@ -341,6 +402,96 @@ pub struct RunEnd {
     pub counts: Counts,
     /// Events to append.
     pub events: Vec<Event>,
+    /// Handlers to be called.
+    pub tasks: Vec<HandlerTask>,
+    /// The plugin at this step committed too many faults: it is not used any more in this route, as long as its
+    /// digest is that of [`RunStart::plugins`] and no operator lets it.
+    pub quarantine: Option<StepName>,
+}
+
+/// A handler to be called for a record or a run. Durable with the outcome it belongs to, so that it is called even
+/// if the process dies in between; there is one for each record, place and generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandlerTask {
+    /// Which handler.
+    pub place: HandlerPlace,
+    /// The record; for a handler of the run, the run's id.
+    pub record: RecordId,
+    /// The run.
+    pub run: RunId,
+    /// As [`RecordRow::generation`].
+    pub generation: u32,
+    /// The record as the step saw it; for a handler of the run, its report as JSON.
+    pub payload: Vec<u8>,
+    /// The record's attributes, and what the host says of the event in attributes that begin with `event.`.
+    pub attributes: Vec<(String, Vec<u8>)>,
+    /// When it is to be called.
+    pub due: Timestamp,
+}
+
+/// A handler task that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueTask {
+    /// The ledger's number for it.
+    pub key: i64,
+    /// The task.
+    pub task: HandlerTask,
+    /// How many calls were made.
+    pub attempts: u32,
+    /// When the first of them began.
+    pub since: Option<Timestamp>,
+}
+
+/// Handler tasks whose time has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DueTasks {
+    /// Those that are due, earliest first.
+    pub tasks: Vec<DueTask>,
+    /// How many others wait.
+    pub pending: u64,
+    /// The earliest time at which one of the others is due.
+    pub next_due: Option<Timestamp>,
+}
+
+/// What became of a handler task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskStatus {
+    /// The handler was called and went well.
+    Done,
+    /// It is to be called again at this time.
+    Retry(Timestamp),
+    /// No more calls are made.
+    GivenUp,
+}
+
+/// A call of a handler for one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskResult {
+    /// The ledger's number for the task.
+    pub key: i64,
+    /// What became of it.
+    pub status: TaskStatus,
+    /// How many calls were made.
+    pub attempts: u32,
+    /// When the first of them began.
+    pub since: Option<Timestamp>,
+    /// Why it did not go well.
+    pub failure: Option<Failure>,
+}
+
+/// What handlers did: one durable transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskCommit {
+    /// The route.
+    pub route: RouteName,
+    /// When.
+    pub at: Timestamp,
+    /// What became of the tasks.
+    pub results: Vec<TaskResult>,
+    /// State of the handlers' plugins to change, under the handler's [name](HandlerPlace::name).
+    pub state: Vec<(StepName, StateWrite)>,
+    /// Events to append.
+    pub events: Vec<Event>,
 }
 
 /// The durable key-value pairs of a plugin at a step of a route.
@@ -356,7 +507,7 @@ pub trait Ledger: Send + Sync {
     /// in that order even if the futures are first polled in another: the call itself puts it in line.
     fn commit(&self, commit: BatchCommit) -> PortFuture<'static, Result<(), PortError>>;
     /// At most `limit` records of the route whose [`RecordRow::due`] has come (pending or indeterminate) and
-    /// that are not open; with `of_run` only those whose row was last written by that run, in the rows as well as
+    /// that are not open; those that are rolling back are left out; with `of_run` only those whose row was last written by that run, in the rows as well as
     /// in the numbers.
     fn due(
         &self,
@@ -365,6 +516,16 @@ pub trait Ledger: Send + Sync {
         now: Timestamp,
         limit: u32,
     ) -> PortFuture<'_, Result<DueRows, PortError>>;
+    /// At most `limit` records of the route that are rolling back and due, open or not, the newest first (the one whose
+    /// row was made last).
+    fn rolling_back(&self, route: RouteName, now: Timestamp, limit: u32) -> PortFuture<'_, Result<DueRows, PortError>>;
+    /// All open records of the route for which something was or may have been applied, without their payloads
+    /// (`Unchanged` stands for it), oldest first.
+    fn open_applied(&self, route: RouteName) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>>;
+    /// At most `limit` handler tasks of the route that are due.
+    fn tasks(&self, route: RouteName, now: Timestamp, limit: u32) -> PortFuture<'_, Result<DueTasks, PortError>>;
+    /// Makes durable what handlers did.
+    fn commit_tasks(&self, commit: TaskCommit) -> PortFuture<'static, Result<(), PortError>>;
     /// These records with their payloads, in this order; those that have no row are left out.
     fn load(&self, route: RouteName, ids: Vec<RecordId>) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>>;
     /// The durable state of the plugin at a step.

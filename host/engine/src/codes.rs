@@ -27,6 +27,22 @@ codes! {
     SOURCE_DID_NOT_RE_READ = "source-did-not-re-read";
     /// A run's reason: credentials are refused as a whole.
     CONNECTOR_UNAUTHORIZED = "connector-unauthorized";
+    /// A run's reason: a connector could not be used for too long.
+    CONNECTOR_DOWN = "connector-down";
+    /// A run's reason: more records than can be undone together.
+    ROLLBACK_TOO_LARGE = "rollback-too-large";
+    /// A record's failure: the route has no step any more that can undo what was applied.
+    CANNOT_COMPENSATE = "cannot-compensate";
+    /// A record's failure: whether there is anything to undo cannot be found out.
+    ROLLBACK_IN_DOUBT = "rollback-in-doubt";
+    /// A record's failure: processes died while they worked on it alone.
+    RECORD_QUARANTINED = "record-quarantined";
+    /// A record's failure: an earlier one with the same order key is not settled.
+    WAITS_FOR_ORDER = "waits-for-order";
+    /// A run's reason: a record's rollback failed, and the route does not go past it.
+    STOPPED_AT_ROLLBACK = "stopped-at-rollback";
+    /// A handler task's failure: the route has no such handler any more.
+    HANDLER_GONE = "handler-gone";
     /// A record's failure: there is nothing to put through again.
     PAYLOAD_GONE = "payload-gone";
     /// A record's failure: its step is not in the route.

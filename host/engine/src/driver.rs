@@ -209,6 +209,29 @@ impl Doing {
                     Ok(Input::Checked(number, port.check().await))
                 });
             }
+            Action::CheckConnector(step) => {
+                let port = self.ports.steps.get(step).cloned();
+                self.tasks.spawn(async move {
+                    let Some(StepPort::Destination(port)) = port else { return Err(stuck()) };
+                    Ok(Input::ConnectorChecked(step, port.check().await))
+                });
+            }
+            Action::Announce(..) => {}
+            Action::Compensate(number, step, batch) => {
+                let port = self.ports.steps.get(step).cloned();
+                self.tasks.spawn(async move {
+                    let Some(StepPort::Destination(port)) = port else { return Err(stuck()) };
+                    Ok(Input::Compensated(number, port.compensate(batch).await))
+                });
+            }
+            Action::TakeRollingBack(limit) => {
+                let (route, now) = (self.route.clone(), self.ports.clock.now());
+                self.tasks.spawn(async move { Ok(Input::RollingBack(ledger.rolling_back(route, now, limit).await?)) });
+            }
+            Action::TakeOpen => {
+                let route = self.route.clone();
+                self.tasks.spawn(async move { Ok(Input::OpenApplied(ledger.open_applied(route).await?)) });
+            }
             Action::Intend(number, intent) => {
                 // Gets in line here and now: the order of actions is the order in the ledger.
                 let durable = ledger.intend(intent);

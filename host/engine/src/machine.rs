@@ -8,27 +8,31 @@
 //! With `on_error = "stop"` a batch enters a destination only when it is the oldest one, so that nothing is
 //! written behind a record that fails.
 
+mod end;
 mod enter;
 mod flight;
+mod gate;
 mod ledger_entry;
 mod park;
 mod progress;
 mod retry;
 mod settle;
+mod tasks;
 mod transform;
+mod undo;
 mod write;
 
+pub use gate::ConnectorDown;
 pub use progress::Progress;
 
 use crate::codes;
-use crate::plan::{Entry, OnError, Position, Role, RunSpec};
+use crate::plan::{Entry, OnError, Position, Role, Rollback, RunSpec};
 use crate::ports::{
     BatchCommit, CallError, CallResult, DueRows, Intent, Page, PageLimits, PortError, Probed, RecordRow, RunEnd,
-    RunOpening, StepCounts, Transformed, WriteOptions, Written,
+    RunOpening, StepCounts, Transformed, UndoBatch, Undone, WriteOptions, Written,
 };
 use crossdock_model::{
-    Batch, Checkpoint, Column, Counts, ErrorClass, Event, EventKind, Failure, RecordId, RunStatus, Status, StepName,
-    Timestamp,
+    Batch, Checkpoint, Column, Counts, ErrorClass, Event, EventKind, Failure, RecordId, StepName, Timestamp,
 };
 use flight::{Flight, Phase};
 use std::collections::{HashMap, VecDeque};
@@ -54,6 +58,16 @@ pub enum Input {
     Probed(BatchNumber, CallResult<Probed>),
     /// The answer to [`Action::Check`].
     Checked(BatchNumber, CallResult<()>),
+    /// The answer to [`Action::CheckConnector`].
+    ConnectorChecked(usize, CallResult<()>),
+    /// Another run has found out that the connector of this step cannot be used, or can be again.
+    Heard(usize, Option<ConnectorDown>),
+    /// The answer to [`Action::Compensate`].
+    Compensated(BatchNumber, CallResult<Undone>),
+    /// The answer to [`Action::TakeRollingBack`].
+    RollingBack(DueRows),
+    /// The answer to [`Action::TakeOpen`].
+    OpenApplied(Vec<RecordRow>),
     /// A commit is durable.
     Committed,
     /// The answer to [`Action::TakeDue`].
@@ -68,8 +82,8 @@ pub enum Input {
     Cancel,
 }
 
-/// Something to be done outside. Each is answered by one input, except `WakeAt` (replaced by the next one)
-/// and `End`.
+/// Something to be done outside. Each is answered by one input, except `WakeAt` (replaced by the next one),
+/// `Announce` and `End`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Read a page.
@@ -84,6 +98,16 @@ pub enum Action {
     Probe(BatchNumber, usize, Arc<Batch>, Column),
     /// Ask a step whether its system can be used.
     Check(BatchNumber, usize),
+    /// The same, because its breaker is open.
+    CheckConnector(usize),
+    /// Tell other runs that use the connector of this step that it cannot be used, or can be again. Not answered.
+    Announce(usize, Option<ConnectorDown>),
+    /// Have a step undo what it applied.
+    Compensate(BatchNumber, usize, UndoBatch),
+    /// Ask the ledger for at most so many records that are rolling back and due.
+    TakeRollingBack(u32),
+    /// Ask the ledger for the open records for which something was applied.
+    TakeOpen,
     /// Make a batch durable. In the order in which they are given.
     Commit(Box<BatchCommit>),
     /// Ask the ledger for at most so many records that are due; if `true` only those of this run.
@@ -121,6 +145,8 @@ pub struct Machine {
     empty_pages: u32,
     source_done: bool,
     position: Position,
+    /// The source has given a page.
+    moved: bool,
     /// The last checkpoint handed to the ledger in this run.
     committed: Position,
     acked: bool,
@@ -141,9 +167,18 @@ pub struct Machine {
     /// Rows that have begun to wait since the ledger was asked: its answer may or may not know of them.
     waiting_since: (u64, Option<Timestamp>),
     woken_at: Option<Timestamp>,
+    undoing: undo::Undoing,
+    /// One a step.
+    gates: Vec<gate::Gate>,
     stop: Option<Stop>,
     cancelled: bool,
+    /// Nothing more is done outside, not even undone: it stays in the ledger for the next run.
+    gave_up: bool,
+    quarantine: Option<StepName>,
     faults: HashMap<StepName, u32>,
+    /// How many records failed, and of how many, batch by batch as far as the share of the last ones is of interest.
+    failed: u64,
+    recent: VecDeque<(u64, u64)>,
     totals: Totals,
     events: Vec<Event>,
     ended: bool,
@@ -180,10 +215,12 @@ impl Machine {
             empty_pages: 0,
             source_done: !from_source,
             position: opening.checkpoint,
+            moved: false,
             committed: None,
             acked: false,
             acking: false,
-            checkpoint_held: false,
+            // All or nothing: the checkpoint moves at the end.
+            checkpoint_held: from_source && spec.policy.rollback == Rollback::Run,
             commits_under_way: 0,
             chosen,
             loading: false,
@@ -193,9 +230,15 @@ impl Machine {
             taking: false,
             waiting_since: (0, None),
             woken_at: None,
+            undoing: undo::Undoing::new(opening.rolling_back, now),
+            gates: vec![gate::Gate::default(); spec.steps.len()],
             stop: None,
             cancelled: false,
+            gave_up: false,
+            quarantine: None,
             faults: HashMap::new(),
+            failed: 0,
+            recent: VecDeque::new(),
             totals,
             events: Vec::new(),
             ended: false,
@@ -212,8 +255,15 @@ impl Machine {
             Input::Transformed(number, result) => self.with_flight(number, |m, f| m.on_transformed(f, result)),
             Input::Intended(number) => self.with_flight(number, |m, f| m.on_intended(f)),
             Input::Written(number, result) => self.with_flight(number, |m, f| m.on_written(f, result)),
+            Input::Probed(number, result) if self.is_undoing(number) => self.on_undo_probed(result),
             Input::Probed(number, result) => self.with_flight(number, |m, f| m.on_probed(f, result)),
             Input::Checked(number, result) => self.with_flight(number, |m, f| m.on_checked(f, result)),
+            Input::ConnectorChecked(step, result) => self.on_connector_checked(step, result),
+            Input::Heard(step, down) => self.on_heard(step, down),
+            Input::Compensated(number, result) if self.is_undoing(number) => self.on_compensated(result),
+            Input::Compensated(..) => {}
+            Input::RollingBack(due) => self.on_rolling_back(due),
+            Input::OpenApplied(rows) => self.on_open_applied(rows),
             Input::Committed => self.commits_under_way = self.commits_under_way.saturating_sub(1),
             Input::Due(due) => self.on_due(due),
             Input::Loaded(rows) => self.on_loaded(rows),
@@ -260,6 +310,8 @@ impl Machine {
                 break;
             }
         }
+        self.take_rollbacks();
+        self.ask_connectors();
         self.read_more();
         self.load_more();
         self.take_more();
@@ -270,7 +322,7 @@ impl Machine {
     fn advance(&mut self, at: usize) -> bool {
         let Some(flight) = self.flights.get(at) else { return false };
         match flight.phase {
-            Phase::Ready => {}
+            Phase::Ready | Phase::Waiting => {}
             Phase::Held(until) if until <= self.now && !self.is_stopping() => {}
             Phase::Held(_) if self.is_stopping() => {
                 let Some(mut flight) = self.flights.remove(at) else { return false };
@@ -282,6 +334,7 @@ impl Machine {
         }
         let step = flight.step;
         let held = matches!(flight.phase, Phase::Held(_));
+        let waiting = flight.phase == Phase::Waiting;
         if flight.live.is_empty() || step >= self.spec.steps.len() {
             if let Some(flight) = self.flights.get_mut(at) {
                 flight.phase = Phase::Done;
@@ -299,8 +352,13 @@ impl Machine {
         if !in_order || (is_destination && self.spec.policy.on_error == OnError::Stop && at > 0) {
             return false;
         }
+        if is_destination && !self.may_call(step) {
+            return false;
+        }
         let Some(mut flight) = self.flights.remove(at) else { return false };
-        if held {
+        if waiting {
+            self.go_on_at_destination(&mut flight);
+        } else if held {
             self.write_again(&mut flight);
         } else if is_destination {
             self.enter_destination(&mut flight);
@@ -327,7 +385,12 @@ impl Machine {
 
     fn read_more(&mut self) {
         let under_way = self.flights.len() as u64 + u64::from(self.commits_under_way);
-        if self.source_done || self.reading || self.is_stopping() || under_way >= u64::from(self.spec.policy.window) {
+        if self.source_done
+            || self.reading
+            || self.is_stopping()
+            || self.undoing.first
+            || under_way >= u64::from(self.spec.policy.window)
+        {
             return;
         }
         let Entry::Source { max_batch } = self.spec.entry else { return };
@@ -336,96 +399,6 @@ impl Machine {
             PageLimits { max_records: most.min().unwrap_or(1).max(1), max_bytes: self.spec.policy.batch_bytes.max(1) };
         self.reading = true;
         self.actions.push(Action::Read(self.position.clone(), limits));
-    }
-
-    fn on_acked(&mut self, result: CallResult<()>) {
-        self.acking = false;
-        if let Err(error) = result {
-            // Reported only: what became of the records is not changed by it.
-            self.events.push(self.event(
-                EventKind::CallFailed,
-                Some(StepName::source()),
-                format!("the source could not acknowledge its checkpoint: {error}"),
-            ));
-        }
-    }
-
-    fn end_if_done(&mut self) {
-        let idle =
-            self.flights.is_empty() && !self.reading && self.commits_under_way == 0 && !self.taking && !self.acking;
-        let idle = idle && !self.loading;
-        let nothing_left = self.source_done && self.queue.is_empty() && self.chosen.is_empty() && self.waiting == 0;
-        if !idle || !(nothing_left || self.is_stopping()) {
-            return;
-        }
-        if let (Some(checkpoint), false) = (&self.committed, self.acked) {
-            self.acked = true;
-            self.acking = true;
-            self.actions.push(Action::Ack(checkpoint.clone()));
-            return;
-        }
-        self.ended = true;
-        self.note_unread();
-        let status = self.final_status();
-        let reason = match status {
-            RunStatus::Failed => self.stop.as_ref().map(|stop| stop.reason.clone()),
-            RunStatus::Cancelled => Some(Failure::new(codes::CANCELLED.name, "the run was stopped by an operator")),
-            _ => None,
-        };
-        let mut event = self.event(EventKind::RunEnded, None, format!("the run ended: {status}"));
-        event.data = serde_json::json!({
-            "status": status, "read": self.totals.read, "resumed": self.totals.resumed,
-            "counts": counts_as_json(&self.totals.counts), "reason": reason,
-        });
-        self.events.push(event);
-        let end = RunEnd {
-            route: self.spec.route.clone(),
-            run: self.spec.run.clone(),
-            status,
-            at: self.now,
-            reason,
-            read: self.totals.read,
-            resumed: self.totals.resumed,
-            counts: self.totals.counts,
-            events: std::mem::take(&mut self.events),
-            tasks: Vec::new(),
-            quarantine: None,
-        };
-        self.actions.push(Action::End(Box::new(end)));
-    }
-
-    /// A run is never called ok while a record in it is not.
-    fn final_status(&self) -> RunStatus {
-        let fine = [Status::Ok, Status::Dropped, Status::Skipped];
-        if self.stop.is_some() {
-            RunStatus::Failed
-        } else if self.cancelled {
-            RunStatus::Cancelled
-        } else if self.totals.counts.iter().all(|(status, _)| fine.contains(&status)) {
-            RunStatus::Ok
-        } else {
-            RunStatus::CompletedWithFailures
-        }
-    }
-
-    /// Records of which something was known and which the source did not give again: their fate cannot be
-    /// settled by reading on, so the run must not look as if all were well.
-    fn note_unread(&mut self) {
-        if self.is_stopping() || !matches!(self.spec.entry, Entry::Source { .. }) {
-            return;
-        }
-        let mut missing: Vec<_> = self.open.values().filter(|row| !row.status.is_settled()).collect();
-        missing.sort_by(|a, b| a.id.cmp(&b.id));
-        let Some(first) = missing.first() else { return };
-        let reason = Failure::new(
-            codes::SOURCE_DID_NOT_RE_READ.name,
-            format!(
-                "the source did not give {} record(s) again that an earlier run left unsettled, first {}",
-                missing.len(),
-                first.id
-            ),
-        );
-        self.stop_for(ErrorClass::NeedsOperator, reason);
     }
 
     fn event(&self, kind: EventKind, step: Option<StepName>, message: String) -> Event {
@@ -448,6 +421,7 @@ impl Machine {
         *count += 1;
         let (count, most) = (*count, self.spec.policy.max_faults);
         if count > most {
+            self.quarantine.get_or_insert_with(|| step.clone());
             self.stop_because(Failure::new(
                 codes::PLUGIN_QUARANTINED.name,
                 format!("the plugin at step {step} committed {count} faults, more than max_faults = {most}"),

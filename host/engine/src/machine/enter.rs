@@ -52,9 +52,14 @@ impl Machine {
     }
 
     /// Asks about the next portion of what is in doubt; then everything else is written.
-    fn next_probe(&mut self, flight: &mut Flight) {
+    pub(super) fn next_probe(&mut self, flight: &mut Flight) {
         if self.is_stopping() {
             return self.give_up(flight);
+        }
+        if !self.may_call(flight.step) {
+            flight.phase = Phase::Waiting;
+            flight.asks = true;
+            return;
         }
         let Some(portion) = flight.portions.pop_front() else {
             flight.to_write.sort_unstable();

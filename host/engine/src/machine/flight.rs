@@ -2,7 +2,7 @@
 
 use super::BatchNumber;
 use crate::plan::Retry;
-use crate::ports::{AttemptRow, RecordRow, StateWrite, StepCounts};
+use crate::ports::{AttemptRow, HandlerTask, RecordRow, StateWrite, StepCounts};
 use crossdock_model::{Attribute, Batch, Checkpoint, Column, Failure, RecordId, Status, StepName, Timestamp};
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -34,6 +34,8 @@ pub(super) enum Phase {
     Checking,
     /// For a retry time, with its records kept in order.
     Held(Timestamp),
+    /// For the connector of its step to be usable, between two calls.
+    Waiting,
     /// To be committed.
     Done,
 }
@@ -61,6 +63,8 @@ pub(super) struct Note {
     pub(super) in_doubt: bool,
     /// Settled before; only its open row is to be closed.
     pub(super) passed: bool,
+    /// What it had applied is to be undone.
+    pub(super) rolls_back: bool,
     pub(super) parent: Option<RecordId>,
     pub(super) generation: u32,
     /// Attempts at the current step, and how many of them count against the limit since when.
@@ -134,6 +138,8 @@ pub(super) struct Flight {
     pub(super) portions: VecDeque<Vec<usize>>,
     /// Positions that are to be written once what is in doubt was asked about.
     pub(super) to_write: Vec<usize>,
+    /// It waits before a probe, not before a write.
+    pub(super) asks: bool,
     /// The portion that the step has now.
     pub(super) current: Vec<usize>,
     /// When the call under way began.
@@ -147,6 +153,7 @@ pub(super) struct Flight {
     pub(super) given: Vec<Given>,
     pub(super) steps: Vec<StepCounts>,
     pub(super) attempts: Vec<AttemptRow>,
+    pub(super) tasks: Vec<HandlerTask>,
     pub(super) state: Vec<(StepName, StateWrite)>,
     /// Its records lie after the route's checkpoint: the source will give them again.
     pub(super) open: bool,
@@ -178,6 +185,7 @@ impl Flight {
             phase: Phase::Ready,
             portions: VecDeque::new(),
             to_write: Vec::new(),
+            asks: false,
             current: Vec::new(),
             began: now,
             made: Vec::new(),
@@ -186,6 +194,7 @@ impl Flight {
             given: Vec::new(),
             steps: vec![StepCounts::default(); steps],
             attempts: Vec::new(),
+            tasks: Vec::new(),
             state: Vec::new(),
             touched: false,
             unfinished: false,
@@ -200,6 +209,11 @@ impl Flight {
 
     pub(super) fn is_page(&self) -> bool {
         matches!(self.origin, Origin::Page(_))
+    }
+
+    /// Whether it would call its step if the connector could be used.
+    pub(super) fn waits_for_connector(&self) -> bool {
+        matches!(self.phase, Phase::Ready | Phase::Waiting | Phase::Held(_))
     }
 
     pub(super) fn is_held(&self) -> bool {

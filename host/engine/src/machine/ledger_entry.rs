@@ -1,12 +1,12 @@
 //! How records come in: as pages of the source, or as rows of the ledger.
 
 use super::flight::{Flight, Given, Note, Origin, Phase};
+use super::undo::attributes_of;
 use super::{Action, Machine};
 use crate::codes;
 use crate::plan::{Entry, LogLevel};
 use crate::ports::{CallResult, DueRows, More, Page, Payload, RecordRow};
-use crossdock_model::{Attribute, Batch, Column, Failure, FaultKind, Outcome, Status, StepName};
-use std::collections::HashMap;
+use crossdock_model::{Batch, Column, ErrorClass, Failure, FaultKind, Outcome, Status, StepName};
 use std::sync::Arc;
 
 /// How many pages without records a source may give one after the other.
@@ -42,6 +42,7 @@ impl Machine {
             self.empty_pages = 0;
         }
         self.position = Some(page.checkpoint.clone());
+        self.moved = true;
         let number = self.next_number();
         let mut flight =
             Flight::new(number, Origin::Page(page.checkpoint), page.batch, self.spec.steps.len(), self.now);
@@ -62,6 +63,21 @@ impl Machine {
     pub(super) fn meet_known(&mut self, flight: &mut Flight, member: u32) {
         let Some(id) = flight.ids.get(member as usize) else { return };
         let Some(row) = self.open.remove(id) else { return };
+        let note = flight.note(member);
+        if row.status == Status::RolledBack {
+            // It was undone: it begins anew, under other keys.
+            note.generation = row.generation + 1;
+            note.at = Some(row.step);
+            note.parent = note.parent.take().or(row.parent);
+            return;
+        }
+        if matches!(row.status, Status::RollingBack | Status::RollbackFailed) {
+            let message = format!("record {} could not be undone, and the route does not go past it", row.id);
+            return self.stop_for(
+                ErrorClass::NeedsOperator,
+                Failure { code: codes::STOPPED_AT_ROLLBACK.name.into(), message, ..row.failure.unwrap_or_default() },
+            );
+        }
         let note = flight.note(member);
         note.generation = row.generation;
         note.passed = row.status.is_settled() && row.status != Status::Failed;
@@ -94,7 +110,7 @@ impl Machine {
         }
     }
 
-    fn next_number(&mut self) -> u64 {
+    pub(super) fn next_number(&mut self) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
         number
@@ -157,19 +173,11 @@ impl Machine {
     fn flight_from_rows(&mut self, rows: Vec<RecordRow>) -> Flight {
         let index = rows.first().and_then(|row| self.spec.step_index(&row.step));
         let mut batch = Batch { ids: rows.iter().map(|row| &row.id.0).collect(), ..Batch::default() };
-        let mut attributes: HashMap<&str, Vec<&[u8]>> = HashMap::new();
-        for (at, row) in rows.iter().enumerate() {
+        for row in &rows {
             let payload: &[u8] = if let Payload::Kept(bytes) = &row.payload { bytes } else { &[] };
             let _ = batch.payloads.try_push(payload);
-            for (name, value) in &row.attributes {
-                attributes.entry(name).or_insert_with(|| vec![&[]; rows.len()])[at] = value;
-            }
         }
-        batch.attributes = attributes
-            .into_iter()
-            .map(|(name, values)| Attribute { name: name.to_owned(), values: values.into_iter().collect() })
-            .collect();
-        batch.attributes.sort_by(|a, b| a.name.cmp(&b.name));
+        batch.attributes = attributes_of(rows.iter().map(|row| &row.attributes[..]));
         let number = self.next_number();
         let mut flight = Flight::new(number, Origin::Ledger, batch, self.spec.steps.len(), self.now);
         flight.step = index.unwrap_or(0);
@@ -235,12 +243,12 @@ impl Machine {
 
     /// Takes up what waits in the ledger, and asks to be woken for what waits for its time.
     pub(super) fn take_more(&mut self) {
-        if self.is_stopping() {
-            return;
-        }
-        let due = self.next_due.filter(|_| self.waiting > 0);
-        let can_take =
-            self.flights_from_ledger() == 0 && self.queue.is_empty() && self.commits_under_way == 0 && !self.taking;
+        let due = self.next_due.filter(|_| self.waiting > 0 && !self.is_stopping());
+        let can_take = !self.is_stopping()
+            && self.flights_from_ledger() == 0
+            && self.queue.is_empty()
+            && self.commits_under_way == 0
+            && !self.taking;
         if can_take && due.is_some_and(|due| due <= self.now) {
             self.taking = true;
             self.waiting_since = (0, None);
@@ -252,7 +260,9 @@ impl Machine {
             Phase::Held(until) => Some(until),
             _ => None,
         });
-        let earliest = held.chain(due).filter(|at| *at > self.now).min();
+        let undo = self.undoing.next_due.filter(|_| self.undoing.waiting > 0 && !self.gave_up);
+        let others = held.chain(due).chain(undo).chain(self.next_check());
+        let earliest = others.filter(|at| *at > self.now).min();
         if let Some(at) = earliest.filter(|at| self.woken_at != Some(*at)) {
             self.woken_at = Some(at);
             self.actions.push(Action::WakeAt(at));

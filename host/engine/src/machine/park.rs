@@ -25,6 +25,7 @@ impl Machine {
         }
         let applied_here = flight.given_for(&flight.given_now);
         let given_now = std::mem::take(&mut flight.given_now);
+        self.tasks_on_success(flight, &given_now);
         flight.given.extend(given_now);
         let applied_ever = flight.given_for(&flight.given);
         for position in 0..flight.live.len() {

@@ -2,6 +2,7 @@
 
 use super::Machine;
 use super::flight::Phase;
+use super::gate::ConnectorDown;
 use crate::ports::StepCounts;
 use crossdock_model::{Counts, StepName, Timestamp};
 
@@ -22,6 +23,10 @@ pub struct Progress {
     pub waiting: u64,
     /// When the next of them is due.
     pub next_due: Option<Timestamp>,
+    /// Records that are rolling back.
+    pub rolling_back: u64,
+    /// Connectors that cannot be used at the moment, with the steps that wait for them.
+    pub down: Vec<(StepName, ConnectorDown)>,
 }
 
 impl Machine {
@@ -42,6 +47,14 @@ impl Machine {
                 .iter()
                 .zip(&self.totals.steps)
                 .map(|(spec, counts)| (spec.name.clone(), *counts))
+                .collect(),
+            rolling_back: self.undoing.count(),
+            down: self
+                .spec
+                .steps
+                .iter()
+                .zip(&self.gates)
+                .filter_map(|(spec, gate)| Some((spec.name.clone(), gate.down()?.clone())))
                 .collect(),
             under_way: self.flights.iter().map(|flight| flight.live.len() as u64).sum(),
             waiting: self.waiting,

@@ -2,9 +2,9 @@
 
 use super::flight::{Flight, Given, Note, Origin, Phase};
 use super::ledger_entry::SOURCE;
-use super::{Action, Machine, counts_as_json};
+use super::{Action, BatchNumber, Machine, counts_as_json};
 use crate::codes;
-use crate::plan::{LogLevel, OnError, RATIO_RECORDS_MIN};
+use crate::plan::{Entry, LogLevel, OnError, RATIO_RECORDS_MIN, Rollback};
 use crate::ports::{
     Applied, AttemptKind, AttemptRow, BatchCommit, Chunk, ChunkColumn, Payload, Progress as StepProgress, RecordRow,
     StepCounts,
@@ -29,8 +29,11 @@ impl Machine {
             }
         }
         let commit = self.settle(flight);
+        let counts = commit.counts;
         self.push_commit(commit);
+        self.note_failed(&counts);
         self.stop_if_too_many_failed();
+        self.stop_if_not_all(&counts);
         true
     }
 
@@ -39,19 +42,51 @@ impl Machine {
         self.actions.push(Action::Commit(Box::new(commit)));
     }
 
-    fn stop_if_too_many_failed(&mut self) {
-        let counts = &self.totals.counts;
-        let bad = [Status::Failed, Status::Rejected, Status::Indeterminate];
-        let failed = u64::try_from(bad.iter().map(|&status| counts.get(status)).sum::<i64>()).unwrap_or(0);
+    /// Takes note of how many of a batch failed, for the share among the last ones.
+    fn note_failed(&mut self, counts: &Counts) {
+        let failed = bad(counts);
         let of = u64::try_from(counts.total()).unwrap_or(0);
+        self.failed += failed;
+        if self.spec.policy.max_failed_ratio.is_none() {
+            return;
+        }
+        self.recent.push_back((failed, of));
+        let window = self.spec.policy.max_failed_window.max(RATIO_RECORDS_MIN);
+        let mut sum: u64 = self.recent.iter().map(|(_, of)| of).sum();
+        while let Some(&(_, oldest)) = self.recent.front().filter(|(_, oldest)| sum - oldest >= window) {
+            sum -= oldest;
+            self.recent.pop_front();
+        }
+    }
+
+    /// All or nothing: one record that is not well, and nothing more is done.
+    fn stop_if_not_all(&mut self, counts: &Counts) {
+        if self.spec.policy.rollback != Rollback::Run || !matches!(self.spec.entry, Entry::Source { .. }) {
+            return;
+        }
+        if bad(counts) > 0 {
+            let message = "a record failed, and the route does all of a run or nothing".to_owned();
+            self.stop_because(Failure::new(codes::STOPPED_AT_RECORD.name, message));
+        }
+        let (held, most) = (self.totals.read, self.spec.policy.rollback_records_max);
+        if held > most {
+            let message =
+                format!("the run has {held} records, more than rollback_records_max = {most} can be undone together");
+            self.stop_because(Failure::new(codes::ROLLBACK_TOO_LARGE.name, message));
+        }
+    }
+
+    fn stop_if_too_many_failed(&mut self) {
+        let failed = self.failed;
         let policy = &self.spec.policy;
         let too_many = if let Some(most) = policy.max_failed.filter(|&most| failed > most) {
             format!("{failed} records failed, more than max_failed = {most}")
-        } else if let Some(ratio) = policy.max_failed_ratio
-            && of >= RATIO_RECORDS_MIN
-            && failed as f64 > ratio * of as f64
-        {
-            format!("{failed} of {of} records failed, a larger share than max_failed_ratio = {ratio}")
+        } else if let Some(ratio) = policy.max_failed_ratio {
+            let (failed, of) = self.recent.iter().fold((0, 0), |(a, b), (failed, of)| (a + failed, b + of));
+            if of < RATIO_RECORDS_MIN || failed as f64 <= ratio * of as f64 {
+                return;
+            }
+            format!("{failed} of the last {of} records failed, a larger share than max_failed_ratio = {ratio}")
         } else {
             return;
         };
@@ -59,10 +94,14 @@ impl Machine {
     }
 
     pub(super) fn empty_commit(&self, flight: &Flight) -> BatchCommit {
+        self.commit_of(flight.number)
+    }
+
+    pub(super) fn commit_of(&self, batch: BatchNumber) -> BatchCommit {
         BatchCommit {
             route: self.spec.route.clone(),
             run: self.spec.run.clone(),
-            batch: flight.number,
+            batch,
             at: self.now,
             checkpoint: None,
             passed: Vec::new(),
@@ -143,6 +182,7 @@ impl Machine {
             self.committed = Some(checkpoint.clone());
         }
         let places: Vec<_> = flight.given.iter().map(|part| part.places(flight.members.len())).collect();
+        commit.tasks = std::mem::take(&mut flight.tasks);
         let mut in_chunk = Vec::new();
         for member in 0..all {
             if let Some(row) = self.further_on(&flight, member) {
@@ -150,6 +190,10 @@ impl Machine {
                 flight.set(member, status, step);
                 flight.note(member).keeps_row = true;
             }
+            if matches!(flight.status(member), Status::Failed | Status::Rejected) {
+                commit.tasks.extend(self.task_on_failure(&flight, member));
+            }
+            self.roll_back_if_wanted(&mut flight, member, &places);
             let status = flight.status(member);
             let note = flight.notes.get(&member);
             if note.is_some_and(|note| note.passed) {
@@ -167,7 +211,11 @@ impl Machine {
             if plain && !open && matches!(status, Status::Ok | Status::Dropped) {
                 in_chunk.push(member);
             } else {
-                commit.rows.push(self.row_for(&flight, member, open, &flight.given, &places));
+                let row = self.row_for(&flight, member, open, &flight.given, &places);
+                if row.status == Status::RollingBack && note.is_some_and(|note| note.rolls_back) {
+                    self.events.push(self.planned(&row));
+                }
+                commit.rows.push(row);
             }
         }
         commit.chunk = self.chunk(&flight, &in_chunk, &places);
@@ -181,8 +229,11 @@ impl Machine {
         for (mine, theirs) in self.totals.steps.iter_mut().zip(&flight.steps) {
             mine.merge(theirs);
         }
-        for row in commit.rows.iter().filter(|row| !row.open) {
-            if let Some(due) = row.due {
+        for row in &commit.rows {
+            let Some(due) = row.due else { continue };
+            if row.status == Status::RollingBack {
+                self.will_undo(due);
+            } else if !row.open {
                 self.waiting += 1;
                 self.next_due = Some(self.next_due.map_or(due, |earlier| earlier.min(due)));
                 let (more, earliest) = &mut self.waiting_since;
@@ -191,6 +242,31 @@ impl Machine {
             }
         }
         commit
+    }
+
+    /// With `rollback = "record"`: what earlier steps applied for a record that failed is to be undone; so is the half
+    /// of a chain that a cancelled run leaves.
+    fn roll_back_if_wanted(&self, flight: &mut Flight, member: u32, places: &[Vec<Option<usize>>]) {
+        if self.spec.policy.rollback != Rollback::Record || matches!(self.spec.entry, Entry::Probe(_)) {
+            return;
+        }
+        let entry = flight.members[member as usize];
+        let status = entry.status;
+        let failed = matches!(status, Status::Failed | Status::Rejected) && usize::from(entry.step) != SOURCE;
+        let half_done = self.cancelled && matches!(status, Status::Pending) && flight.unfinished;
+        let note = flight.notes.get(&member);
+        if !(failed || half_done) || note.is_some_and(|note| note.passed || note.keeps_row) {
+            return;
+        }
+        let before = note.and_then(|note| note.row.as_ref()).is_some_and(|row| !row.applied.is_empty());
+        if !before && !places.iter().any(|places| places[member as usize].is_some()) {
+            return;
+        }
+        let now = self.now;
+        flight.set(member, Status::RollingBack, usize::from(entry.step));
+        let note = flight.note(member);
+        note.rolls_back = true;
+        note.due = Some(now);
     }
 
     /// With `on_error = "stop"`: whether the record that stopped the run is in this flight.
@@ -240,7 +316,7 @@ impl Machine {
         }
         let step = self.step_name(usize::from(entry.step));
         let status = if open && flight.split.contains(&member) { Status::Processing } else { entry.status };
-        let at_rest = matches!(status, Status::Failed | Status::Rejected | Status::Indeterminate);
+        let at_rest = matches!(status, Status::Failed | Status::Rejected | Status::Indeterminate | Status::RollingBack);
         let payload = match (status, &note.payload) {
             (Status::Ok | Status::Dropped | Status::Skipped, _) => Payload::Gone,
             (_, _) if flight.is_page() && open && !at_rest => Payload::AtSource,
@@ -268,9 +344,9 @@ impl Machine {
             status,
             step,
             generation: note.generation,
-            attempts: note.attempts,
-            spent: note.spent,
-            since: note.since,
+            attempts: if note.rolls_back { 0 } else { note.attempts },
+            spent: if note.rolls_back { 0 } else { note.spent },
+            since: note.since.filter(|_| !note.rolls_back),
             payload,
             attributes: note.attributes.clone(),
             failure: note.failure.clone(),
@@ -344,8 +420,11 @@ impl Machine {
             let earlier = note.row.as_ref().map(|row| row.status);
             let words = note.failure.as_ref().map(|f| format!("{}: {}", f.code, f.message)).unwrap_or_default();
             let (kind, message) = match entry.status {
-                Status::Failed | Status::Rejected | Status::Indeterminate if !(held && note.due.is_none()) => {
-                    (EventKind::RecordFailed, format!("{} at step {step}: {words}", entry.status))
+                Status::Failed | Status::Rejected | Status::Indeterminate | Status::RollingBack
+                    if !(held && note.due.is_none()) =>
+                {
+                    let what = if entry.status == Status::RollingBack { Status::Failed } else { entry.status };
+                    (EventKind::RecordFailed, format!("{what} at step {step}: {words}"))
                 }
                 Status::Pending if note.due.is_some() => {
                     (EventKind::RecordPending, format!("waits for another attempt at step {step}: {words}"))
@@ -409,6 +488,12 @@ impl Machine {
             exchanges: Vec::new(),
         });
     }
+}
+
+/// How many of these failed.
+fn bad(counts: &Counts) -> u64 {
+    let bad = [Status::Failed, Status::Rejected, Status::Indeterminate, Status::RollingBack];
+    bad.iter().map(|&status| u64::try_from(counts.get(status)).unwrap_or(0)).sum()
 }
 
 fn was_not_well(status: Status) -> bool {

@@ -7,7 +7,7 @@ use crate::plan::{OnError, Role};
 use crate::ports::{
     AttemptKind, AttemptRow, CallError, CallResult, Exchange, Idempotency, Intent, RefusalKind, WriteOptions, Written,
 };
-use crossdock_model::{Column, ErrorClass, EventKind, Failure, Fault, Outcome, Status, idempotency_key};
+use crossdock_model::{Column, EventKind, Failure, Fault, Outcome, Status, idempotency_key};
 
 /// What a destination said of one record.
 struct Said {
@@ -86,6 +86,11 @@ impl Machine {
         if self.is_stopping() {
             return self.give_up(flight);
         }
+        if !flight.portions.is_empty() && !self.may_call(flight.step) {
+            flight.phase = Phase::Waiting;
+            flight.asks = false;
+            return;
+        }
         let Some(portion) = flight.portions.pop_front() else {
             return self.leave_destination(flight);
         };
@@ -95,6 +100,11 @@ impl Machine {
         let keys = self.keys(flight, &portion);
         self.actions.push(Action::Write(flight.number, flight.step, flight.pick(&portion), keys, options));
         flight.current = portion;
+    }
+
+    /// The connector can be used again.
+    pub(super) fn go_on_at_destination(&mut self, flight: &mut Flight) {
+        if flight.asks { self.next_probe(flight) } else { self.next_write(flight) }
     }
 
     /// Whether nothing may be written behind a record that fails. Records that are put through again were
@@ -108,6 +118,7 @@ impl Machine {
         let name = self.spec.steps[flight.step].name.clone();
         match result {
             Ok((answer, trace)) => {
+                self.heard_from(flight.step, &answer.outcomes, answer.failures.first().map(|(_, failure)| failure));
                 flight.state.extend(trace.state.into_iter().map(|write| (name.clone(), write)));
                 self.take_written(flight, &portion, answer, &trace.exchanges);
             }
@@ -173,6 +184,7 @@ impl Machine {
         self.events.push(event);
         match kind {
             RefusalKind::Unavailable | RefusalKind::Internal => {
+                self.heard_from(flight.step, &vec![Outcome::Retryable; portion.len()], Some(&failure));
                 flight.steps[flight.step].records_in += portion.len() as u64;
                 let strict = self.is_strict(flight);
                 for (index, &position) in portion.iter().enumerate() {
@@ -380,14 +392,11 @@ impl Machine {
                     flight.steps[flight.step].untouched += 1;
                     flight.set(member, Status::Processing, flight.step);
                 }
-                let name = self.spec.steps[flight.step].name.clone();
-                let first = refused.into_iter().next().map(|(_, failure)| failure);
-                let reason = Failure {
-                    code: codes::CONNECTOR_UNAUTHORIZED.name.into(),
-                    message: format!("the system behind step {name} refuses the credentials: {error}"),
-                    ..first.unwrap_or_default()
-                };
-                self.stop_for(ErrorClass::Environment, reason);
+                let again: Vec<usize> = refused.iter().map(|(position, _)| *position).collect();
+                let first = refused.into_iter().next().map(|(_, failure)| failure).unwrap_or_default();
+                let message = format!("{}; its check says: {error}", first.message);
+                self.open_gate(flight.step, &Failure { message, ..first }, true);
+                flight.portions.push_front(again);
             }
         }
         self.after_write(flight);
@@ -453,6 +462,7 @@ impl Machine {
     fn leave_destination(&mut self, flight: &mut Flight) {
         let given_now = std::mem::take(&mut flight.given_now);
         let last = flight.step + 1 == self.spec.steps.len();
+        self.tasks_on_success(flight, &given_now);
         if !last {
             self.write_down_progress(flight, &given_now);
         }

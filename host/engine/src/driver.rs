@@ -1,14 +1,21 @@
 //! The one place where the machine's actions are performed.
 
+mod connector;
+mod handlers;
+
+pub use connector::{Connector, Lane, RESYNC_YIELDS_MAX_MS};
+pub use handlers::HandlerPort;
+
 use crate::codes;
-use crate::machine::{Action, Input, Machine, Progress};
-use crate::plan::RunSpec;
+use crate::handlers::{HandlerCounts, Input as HandlerInput};
+use crate::machine::{Action, ConnectorDown, Input, Machine, Progress};
+use crate::plan::{Entry, RunSpec};
 use crate::ports::{
     Clock, DestinationPort, Ledger, PortError, PortFuture, RunStart, SourcePort, StepCounts, TransformerPort,
 };
 use crossdock_model::{Counts, ErrorClass, Failure, RouteName, RunId, RunStatus, StepName, Timestamp};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 /// A step in use.
@@ -27,6 +34,10 @@ pub struct Ports {
     pub source: Option<Arc<dyn SourcePort>>,
     /// One a step, in the order of the route.
     pub steps: Vec<StepPort>,
+    /// What is shared with other runs of each step's connector; steps beyond the end of the list share nothing.
+    pub connectors: Vec<Option<Arc<Connector>>>,
+    /// The handlers of the route, in any order.
+    pub handlers: Vec<HandlerPort>,
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
     /// The clock.
@@ -54,6 +65,10 @@ pub struct RunReport {
     pub steps: Vec<(StepName, StepCounts)>,
     /// Records that wait for another attempt.
     pub waiting: u64,
+    /// Records that are still rolling back; the next run goes on with them.
+    pub rolling_back: u64,
+    /// What the handlers did, those of the run included.
+    pub handlers: HandlerCounts,
     /// When it began.
     pub began: Timestamp,
     /// When it ended.
@@ -64,6 +79,9 @@ pub struct RunReport {
 ///
 /// `cancel` stops the run in good order once it holds `true`: what is under way is finished and written down,
 /// nothing more is begun. `progress` is given a new value after every change.
+///
+/// Handlers are called beside the run and after its end; this returns when they are done too. What a cancelled run
+/// leaves of them is done with the next one.
 ///
 /// Dropping the future stops the run at once, as a crash would: the ledger shows when it is opened again
 /// which records are in doubt.
@@ -81,8 +99,30 @@ pub async fn run(
     let began = start.at;
     let (run, route) = (spec.run.clone(), spec.route.clone());
     let opening = ports.ledger.begin_run(start).await?;
+    let lane = if matches!(spec.entry, Entry::Resync(_) | Entry::Probe(_)) { Lane::Resync } else { Lane::Live };
+    let (to_handlers, line) = mpsc::unbounded_channel();
+    let calling = handlers::run(
+        route.clone(),
+        ports.handlers.clone(),
+        Arc::clone(&ports.ledger),
+        Arc::clone(&ports.clock),
+        spec.seed,
+        line,
+    );
+    let mut calling = AbortOnDrop(tokio::spawn(calling));
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let _listeners = listen(&ports.connectors, &tell);
     let mut machine = Machine::new(spec, opening, ports.clock.now());
-    let mut doing = Doing { ports, run: run.clone(), route, tasks: JoinSet::new(), wake: None, end: None };
+    let mut doing = Doing {
+        ports,
+        run: run.clone(),
+        route,
+        lane,
+        tasks: JoinSet::new(),
+        wake: None,
+        end: None,
+        to_handlers: to_handlers.clone(),
+    };
     let mut cancel_open = true;
     if *cancel.borrow_and_update() {
         doing.perform(machine.on(doing.ports.clock.now(), Input::Cancel));
@@ -96,6 +136,7 @@ pub async fn run(
                 Ok(()) => continue,
                 Err(_) => { cancel_open = false; continue }
             },
+            Some((step, down)) = told.recv() => Input::Heard(step, down),
             Some(done) = doing.tasks.join_next() => done.map_err(|error| lost_task(&error))??,
             () = wait(&mut doing.wake) => { doing.wake = None; Input::Woke }
             else => return Err(stuck()),
@@ -105,7 +146,8 @@ pub async fn run(
         progress.send_replace(machine.progress());
     }
     let Some(end) = doing.end.take() else { return Err(stuck()) };
-    let report = RunReport {
+    let cancelled = end.status == RunStatus::Cancelled;
+    let mut report = RunReport {
         run,
         status: end.status,
         reason: end.reason.clone(),
@@ -115,11 +157,61 @@ pub async fn run(
         counts: end.counts,
         steps: machine.progress().steps,
         waiting: machine.progress().waiting,
+        rolling_back: machine.progress().rolling_back,
+        handlers: HandlerCounts::default(),
         began,
         ended: end.at,
     };
     doing.ports.ledger.end_run(*end).await?;
-    Ok(report)
+    // The handlers of the run itself are in the ledger now.
+    let _ = to_handlers.send(HandlerInput::Poke);
+    let _ = to_handlers.send(if cancelled { HandlerInput::Cancel } else { HandlerInput::Finish });
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut calling.0 => {
+                report.handlers = done.map_err(|error| lost_task(&error))??;
+                return Ok(report);
+            }
+            changed = cancel.changed(), if cancel_open => match changed {
+                Ok(()) if *cancel.borrow_and_update() => drop(to_handlers.send(HandlerInput::Cancel)),
+                Ok(()) => {}
+                Err(_) => cancel_open = false,
+            },
+        }
+    }
+}
+
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Passes on what other runs find out about the connectors.
+fn listen(
+    connectors: &[Option<Arc<Connector>>],
+    tell: &mpsc::UnboundedSender<(usize, Option<ConnectorDown>)>,
+) -> JoinSet<()> {
+    let mut listeners = JoinSet::new();
+    for (step, connector) in connectors.iter().enumerate() {
+        let Some(connector) = connector else { continue };
+        let (mut down, tell) = (connector.listen(), tell.clone());
+        if let Some(known) = down.borrow_and_update().clone() {
+            let _ = tell.send((step, Some(known)));
+        }
+        listeners.spawn(async move {
+            while down.changed().await.is_ok() {
+                let known = down.borrow_and_update().clone();
+                if tell.send((step, known)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    listeners
 }
 
 async fn wait(wake: &mut Option<PortFuture<'static, ()>>) {
@@ -152,9 +244,11 @@ struct Doing {
     ports: Ports,
     run: RunId,
     route: RouteName,
+    lane: Lane,
     tasks: JoinSet<Result<Input, PortError>>,
     wake: Option<PortFuture<'static, ()>>,
     end: Option<Box<crate::ports::RunEnd>>,
+    to_handlers: mpsc::UnboundedSender<HandlerInput>,
 }
 
 impl Doing {
@@ -162,6 +256,11 @@ impl Doing {
         for action in actions {
             self.perform_one(action);
         }
+    }
+
+    /// What is shared of a step's connector, and the clock by which it is waited for.
+    fn connector(&self, step: usize) -> (Option<Arc<Connector>>, Arc<dyn Clock>) {
+        (self.ports.connectors.get(step).cloned().flatten(), Arc::clone(&self.ports.clock))
     }
 
     fn perform_one(&mut self, action: Action) {
@@ -190,8 +289,14 @@ impl Doing {
             }
             Action::Write(number, step, batch, keys, options) => {
                 let port = self.ports.steps.get(step).cloned();
+                let (connector, clock) = self.connector(step);
+                let lane = self.lane;
                 self.tasks.spawn(async move {
                     let Some(StepPort::Destination(port)) = port else { return Err(stuck()) };
+                    let _turn = match &connector {
+                        Some(connector) => Some(connector.turn(lane, batch.len(), &*clock).await),
+                        None => None,
+                    };
                     Ok(Input::Written(number, port.write(batch, keys, options).await))
                 });
             }
@@ -216,11 +321,20 @@ impl Doing {
                     Ok(Input::ConnectorChecked(step, port.check().await))
                 });
             }
-            Action::Announce(..) => {}
+            Action::Announce(step, down) => {
+                if let Some(Some(connector)) = self.ports.connectors.get(step) {
+                    connector.announce(down);
+                }
+            }
             Action::Compensate(number, step, batch) => {
                 let port = self.ports.steps.get(step).cloned();
+                let (connector, clock) = self.connector(step);
                 self.tasks.spawn(async move {
                     let Some(StepPort::Destination(port)) = port else { return Err(stuck()) };
+                    let _turn = match &connector {
+                        Some(connector) => Some(connector.turn(Lane::Live, batch.ids.len(), &*clock).await),
+                        None => None,
+                    };
                     Ok(Input::Compensated(number, port.compensate(batch).await))
                 });
             }
@@ -238,8 +352,15 @@ impl Doing {
                 self.tasks.spawn(async move { durable.await.map(|()| Input::Intended(number)) });
             }
             Action::Commit(commit) => {
+                let poke = (!commit.tasks.is_empty()).then(|| self.to_handlers.clone());
                 let durable = ledger.commit(*commit);
-                self.tasks.spawn(async move { durable.await.map(|()| Input::Committed) });
+                self.tasks.spawn(async move {
+                    durable.await?;
+                    if let Some(to_handlers) = poke {
+                        let _ = to_handlers.send(HandlerInput::Poke);
+                    }
+                    Ok(Input::Committed)
+                });
             }
             Action::TakeDue(limit, own) => {
                 let of_run = own.then(|| self.run.clone());

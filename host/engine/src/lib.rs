@@ -6,6 +6,8 @@
 
 pub mod codes;
 pub mod driver;
+pub mod handlers;
 pub mod machine;
 pub mod plan;
 pub mod ports;
+mod retry;

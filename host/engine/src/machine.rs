@@ -15,7 +15,7 @@ mod gate;
 mod ledger_entry;
 mod park;
 mod progress;
-mod retry;
+
 mod settle;
 mod tasks;
 mod transform;
@@ -24,6 +24,7 @@ mod write;
 
 pub use gate::ConnectorDown;
 pub use progress::Progress;
+pub(crate) use undo::attributes_of;
 
 use crate::codes;
 use crate::plan::{Entry, OnError, Position, Role, Rollback, RunSpec};
@@ -31,6 +32,7 @@ use crate::ports::{
     BatchCommit, CallError, CallResult, DueRows, Intent, Page, PageLimits, PortError, Probed, RecordRow, RunEnd,
     RunOpening, StepCounts, Transformed, UndoBatch, Undone, WriteOptions, Written,
 };
+use crate::retry::Jitter;
 use crossdock_model::{
     Batch, Checkpoint, Column, Counts, ErrorClass, Event, EventKind, Failure, RecordId, StepName, Timestamp,
 };
@@ -135,7 +137,7 @@ struct Stop {
 pub struct Machine {
     spec: RunSpec,
     now: Timestamp,
-    jitter: retry::Jitter,
+    jitter: Jitter,
     actions: Vec<Action>,
     flights: VecDeque<Flight>,
     next_number: BatchNumber,
@@ -206,7 +208,7 @@ impl Machine {
         let totals = Totals { steps: vec![StepCounts::default(); spec.steps.len()], ..Totals::default() };
         Self {
             now,
-            jitter: retry::Jitter::new(spec.seed),
+            jitter: Jitter::new(spec.seed),
             actions: Vec::new(),
             flights: VecDeque::new(),
             next_number: 1,

@@ -1,10 +1,11 @@
 //! A flight comes to a destination: what is known to be applied is left out, what is in doubt is asked about.
 
 use super::flight::{Flight, Given, Phase, portions};
-use super::{Action, Machine, host_failure, retry};
+use super::{Action, Machine, host_failure};
 use crate::codes;
 use crate::plan::{Entry, Role};
 use crate::ports::{CallError, CallResult, Idempotency, Probed, RefusalKind};
+use crate::retry;
 use crossdock_model::{Column, EventKind, Failure, Outcome, Status};
 use std::collections::HashMap;
 

@@ -1,10 +1,11 @@
 //! A flight at a transformer.
 
 use super::flight::{Flight, Phase, halves, portions};
-use super::{Action, Machine, host_failure, retry};
+use super::{Action, Machine, host_failure};
 use crate::codes;
 use crate::plan::Role;
 use crate::ports::{CallError, CallResult, RefusalKind, Transformed};
+use crate::retry;
 use crossdock_model::{Batch, Column, EventKind, Failure, Fault, Outcome, RecordId, Status};
 
 impl Machine {

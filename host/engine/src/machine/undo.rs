@@ -5,13 +5,14 @@
 //! by contract.
 
 use super::flight::{halves, portions};
-use super::{Action, BatchNumber, Machine, host_failure, retry};
+use super::{Action, BatchNumber, Machine, host_failure};
 use crate::codes;
 use crate::plan::{Entry, Role, Rollback};
 use crate::ports::{
     Applied, AttemptKind, AttemptRow, BatchCommit, CallError, CallResult, CallTrace, DueRows, Exchange, Payload,
     Probed, RecordRow, RefusalKind, StepCounts, UndoBatch, Undone,
 };
+use crate::retry;
 use crossdock_model::{
     Attribute, Batch, Column, Event, EventKind, Failure, HandlerKind, Outcome, Status, StepName, Timestamp,
     idempotency_key,

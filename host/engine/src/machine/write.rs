@@ -1,12 +1,13 @@
 //! A flight at a destination: probe what is in doubt, make the intent durable, write, take the answers.
 
 use super::flight::{Flight, Given, Phase, halves};
-use super::{Action, Machine, host_failure, retry};
+use super::{Action, Machine, host_failure};
 use crate::codes;
 use crate::plan::{OnError, Role};
 use crate::ports::{
     AttemptKind, AttemptRow, CallError, CallResult, Exchange, Idempotency, Intent, RefusalKind, WriteOptions, Written,
 };
+use crate::retry;
 use crossdock_model::{Column, EventKind, Failure, Fault, Outcome, Status, idempotency_key};
 
 /// What a destination said of one record.

@@ -6,10 +6,10 @@ use crossdock_model::{Failure, Timestamp};
 /// Spreads retries, so that records which failed together do not come back together. SplitMix64 (Steele,
 /// Lea, Flood 2014): small, seedable, and good enough for spreading.
 #[derive(Debug)]
-pub(super) struct Jitter(u64);
+pub(crate) struct Jitter(u64);
 
 impl Jitter {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -31,7 +31,7 @@ impl Jitter {
 ///
 /// Exponential with full jitter: the wait is anything from 0 to `first * 2^(spent - 1)`, at most `max`. A
 /// `Retry-After` is a lower bound, itself at most `max`.
-pub(super) fn next_attempt(
+pub(crate) fn next_attempt(
     retry: &Retry,
     jitter: &mut Jitter,
     spent: u32,

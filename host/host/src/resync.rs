@@ -230,7 +230,7 @@ impl Host {
         let message = format!("resync applied: {} record(s) put through again", rows.len());
         let event = event(SystemClock.now(), EventKind::ResyncApplied, message, hash);
         ledger.append_events(plan.route.clone(), vec![event]).await?;
-        Ok(start(loaded, Entry::Resync(rows), Cause::Resync { plan: plan.hash }, Arc::new(ledger)))
+        Ok(start(loaded, Entry::Resync(rows.into_iter().map(|row| row.id).collect()), Cause::Resync { plan: plan.hash }, Arc::new(ledger)))
     }
 
     /// Asks the destination about records of which it is unknown whether they were applied. What was applied goes
@@ -268,7 +268,7 @@ impl Host {
                 "Run the route: it reads the record again and probes it then.",
             ));
         }
-        Ok(start(loaded, Entry::Probe(rows), Cause::Probe, Arc::new(ledger)))
+        Ok(start(loaded, Entry::Probe(rows.into_iter().map(|row| row.id).collect()), Cause::Probe, Arc::new(ledger)))
     }
 
     /// Says what an operator found out about a record of which it was unknown whether it was applied.

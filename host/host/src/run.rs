@@ -5,7 +5,7 @@ use crate::load::Loaded;
 use crate::world::{SystemClock, new_run_id, new_seed};
 use crossdock_engine::driver::{self, Ports, RunReport as EngineReport};
 use crossdock_engine::machine::Progress;
-use crossdock_engine::plan::{Entry, LogLevel, OnError, Policy, Retry, Role, RunSpec, StepSpec};
+use crossdock_engine::plan::{Breaker, Entry, LogLevel, OnError, Policy, Retry, Role, RunSpec, StepSpec};
 use crossdock_engine::ports::{Cause, Clock, Ledger, RunStart};
 use crossdock_model::{ErrorClass, RunId, RunStatus, Status};
 use serde::Serialize;
@@ -174,7 +174,11 @@ fn spec(loaded: &Loaded, run: RunId, entry: Entry) -> RunSpec {
             name: step.name.clone(),
             role: match step.destination() {
                 None => Role::Transformer { pure: step.abilities.pure },
-                Some(_) => Role::Destination { idempotency: step.abilities.idempotency, probes: step.abilities.probes },
+                Some(_) => Role::Destination {
+                    idempotency: step.abilities.idempotency,
+                    probes: step.abilities.probes,
+                    compensates: step.abilities.compensates,
+                },
             },
             max_batch: step.abilities.max_batch,
             retry: Retry {
@@ -183,6 +187,8 @@ fn spec(loaded: &Loaded, run: RunId, entry: Entry) -> RunSpec {
                 max_ms: retry.max_ms,
                 total_ms: retry.total_ms,
             },
+            breaker: Breaker { failures: 5, open_ms: 10_000, max_ms: 300_000, total_ms: 3_600_000 },
+            handlers: Vec::new(),
         }
     });
     let batch = route.batch();
@@ -196,7 +202,10 @@ fn spec(loaded: &Loaded, run: RunId, entry: Entry) -> RunSpec {
             },
             max_failed: route.max_failed(),
             max_failed_ratio: route.max_failed_ratio(),
+            max_failed_window: 1_000,
             max_faults: route.max_faults(),
+            rollback: crossdock_engine::plan::Rollback::None,
+            rollback_records_max: 100_000,
             log: match route.log() {
                 crossdock_route::LogLevel::Summary => LogLevel::Summary,
                 crossdock_route::LogLevel::Ids => LogLevel::Ids,
@@ -208,6 +217,7 @@ fn spec(loaded: &Loaded, run: RunId, entry: Entry) -> RunSpec {
         },
         steps: steps.collect(),
         entry,
+        run_handlers: Vec::new(),
         seed: new_seed(),
     }
 }
@@ -229,6 +239,8 @@ pub(crate) fn start(loaded: Loaded, entry: Entry, cause: Cause, ledger: Arc<dyn 
     let ports = Ports {
         source: from_source.then_some(loaded.source),
         steps: loaded.steps.into_iter().map(|step| step.port).collect(),
+        connectors: Vec::new(),
+        handlers: Vec::new(),
         ledger,
         clock: Arc::new(SystemClock),
     };

@@ -13,6 +13,7 @@ mod enter;
 mod flight;
 mod gate;
 mod ledger_entry;
+mod order;
 mod park;
 mod progress;
 
@@ -27,7 +28,7 @@ pub use progress::Progress;
 pub(crate) use undo::attributes_of;
 
 use crate::codes;
-use crate::plan::{Entry, OnError, Position, Role, Rollback, RunSpec};
+use crate::plan::{DEATHS_BEFORE_CARE, Entry, OnError, Position, Role, Rollback, RunSpec};
 use crate::ports::{
     BatchCommit, CallError, CallResult, DueRows, Intent, Page, PageLimits, PortError, Probed, RecordRow, RunEnd,
     RunOpening, StepCounts, Transformed, UndoBatch, Undone, WriteOptions, Written,
@@ -158,6 +159,8 @@ pub struct Machine {
     commits_under_way: u32,
     /// Records to be put through: of a resync or a probe.
     chosen: VecDeque<RecordId>,
+    /// Records in the ledger whose turn has come.
+    freed: VecDeque<RecordId>,
     /// They are being loaded.
     loading: bool,
     /// Rows to be put through.
@@ -169,6 +172,9 @@ pub struct Machine {
     /// Rows that have begun to wait since the ledger was asked: its answer may or may not know of them.
     waiting_since: (u64, Option<Timestamp>),
     woken_at: Option<Timestamp>,
+    order: order::Order,
+    /// So many records are still taken one by one, because runs before this one died.
+    careful: u64,
     undoing: undo::Undoing,
     /// One a step.
     gates: Vec<gate::Gate>,
@@ -225,6 +231,7 @@ impl Machine {
             checkpoint_held: from_source && spec.policy.rollback == Rollback::Run,
             commits_under_way: 0,
             chosen,
+            freed: VecDeque::new(),
             loading: false,
             queue: VecDeque::new(),
             waiting: if from_source { opening.pending } else { 0 },
@@ -232,6 +239,11 @@ impl Machine {
             taking: false,
             waiting_since: (0, None),
             woken_at: None,
+            order: order::Order::new(opening.blocking),
+            careful: match opening.deaths >= DEATHS_BEFORE_CARE {
+                true => u64::from(spec.policy.batch_records.max(1)) * u64::from(spec.policy.window.max(1)),
+                false => 0,
+            },
             undoing: undo::Undoing::new(opening.rolling_back, now),
             gates: vec![gate::Gate::default(); spec.steps.len()],
             stop: None,
@@ -385,20 +397,20 @@ impl Machine {
         self.stop.get_or_insert(Stop { reason, class: Some(class) });
     }
 
+    /// How many batches may be under way at once.
+    fn window(&self) -> u64 {
+        if self.careful > 0 { 1 } else { u64::from(self.spec.policy.window) }
+    }
+
     fn read_more(&mut self) {
         let under_way = self.flights.len() as u64 + u64::from(self.commits_under_way);
-        if self.source_done
-            || self.reading
-            || self.is_stopping()
-            || self.undoing.first
-            || under_way >= u64::from(self.spec.policy.window)
-        {
+        if self.source_done || self.reading || self.is_stopping() || self.undoing.first || under_way >= self.window() {
             return;
         }
         let Entry::Source { max_batch } = self.spec.entry else { return };
         let most = self.spec.steps.iter().map(|step| step.max_batch).chain([max_batch, self.spec.policy.batch_records]);
-        let limits =
-            PageLimits { max_records: most.min().unwrap_or(1).max(1), max_bytes: self.spec.policy.batch_bytes.max(1) };
+        let most = if self.careful > 0 { 1 } else { most.min().unwrap_or(1).max(1) };
+        let limits = PageLimits { max_records: most, max_bytes: self.spec.policy.batch_bytes.max(1) };
         self.reading = true;
         self.actions.push(Action::Read(self.position.clone(), limits));
     }

@@ -23,7 +23,11 @@ impl Machine {
         let idle =
             self.flights.is_empty() && !self.reading && self.commits_under_way == 0 && !self.taking && !self.acking;
         let idle = idle && !self.loading;
-        let nothing_left = self.source_done && self.queue.is_empty() && self.chosen.is_empty() && self.waiting == 0;
+        let nothing_left = self.source_done
+            && self.queue.is_empty()
+            && self.chosen.is_empty()
+            && self.freed.is_empty()
+            && self.waiting == 0;
         if !idle || !(nothing_left || self.is_stopping()) || self.plan_rollback_of_run() {
             return;
         }

@@ -16,6 +16,7 @@ impl Machine {
         let Role::Destination { idempotency, probes, .. } = step.role else { return };
         let (name, limits) = (step.name.clone(), step.retry);
         let probing_run = matches!(self.spec.entry, Entry::Probe(_));
+        let from_source = matches!(self.spec.entry, Entry::Source { .. });
         let (mut to_write, mut to_probe) = (Vec::with_capacity(flight.live.len()), Vec::new());
         let mut known = Given { step: flight.step, in_rows: true, members: vec![], target_ids: None, receipts: None };
         let (mut target_ids, mut receipts) = (Column::new(), Column::new());
@@ -33,7 +34,9 @@ impl Machine {
                 let _ = target_ids.try_push(applied.target_id.as_bytes());
                 let _ = receipts.try_push(&applied.receipt);
             } else if row.status == Status::Indeterminate && row.step == name {
+                let quarantined = row.failure.as_ref().is_some_and(|f| f.code == codes::RECORD_QUARANTINED.name);
                 match idempotency {
+                    _ if quarantined && from_source => self.leave_in_doubt(flight, position),
                     Idempotency::NativeKey | Idempotency::Upsert if !probing_run => to_write.push(position),
                     _ if probes => to_probe.push(position),
                     _ => self.leave_in_doubt(flight, position),
@@ -64,7 +67,9 @@ impl Machine {
         }
         let Some(portion) = flight.portions.pop_front() else {
             flight.to_write.sort_unstable();
-            flight.portions = portions(&flight.to_write, self.spec.steps[flight.step].max_batch);
+            let to_write = std::mem::take(&mut flight.to_write);
+            let to_write = self.hold_back(flight, to_write);
+            flight.portions = self.turns(flight, &to_write, self.spec.steps[flight.step].max_batch);
             return self.intend(flight);
         };
         flight.phase = Phase::Probing;

@@ -28,6 +28,8 @@ pub(super) enum Phase {
     Probing,
     /// For its intent to be durable.
     Intending,
+    /// For the intent to give it to a transformer to be durable, because it may kill the process.
+    IntendingTransform,
     /// For the answer of a destination.
     Writing,
     /// For the answer to a check.
@@ -76,7 +78,6 @@ pub(super) struct Note {
     /// The payload and attributes as the step where it ended was given them.
     pub(super) payload: Option<Vec<u8>>,
     pub(super) attributes: Vec<(String, Vec<u8>)>,
-    pub(super) order_key: Option<Vec<u8>>,
 }
 
 impl Note {
@@ -122,6 +123,10 @@ pub(super) struct Flight {
     /// How many members came; the rest are children.
     pub(super) came: usize,
     pub(super) notes: HashMap<u32, Note>,
+    /// The order keys of members, if the source declares any.
+    pub(super) order_keys: HashMap<u32, Vec<u8>>,
+    /// Its record is alone: if the process dies of it, that is known.
+    pub(super) careful: bool,
     /// The payloads as they came, if the log level wants them.
     pub(super) originals: Option<Column>,
     /// Members that were split: what is left of them are their parts.
@@ -176,6 +181,8 @@ impl Flight {
             members: vec![Member { status: Status::New, step: 0 }; count],
             came: count,
             notes: HashMap::new(),
+            order_keys: HashMap::new(),
+            careful: false,
             originals: None,
             split: Vec::new(),
             entered_with: (count, 0),
@@ -292,6 +299,7 @@ impl Flight {
         self.members.truncate(members);
         self.ids = self.ids.select(&(0..members).collect::<Vec<_>>());
         self.notes.retain(|&member, _| (member as usize) < members);
+        self.order_keys.retain(|&member, _| (member as usize) < members);
     }
 
     /// For each member, whether one of these was given for it.

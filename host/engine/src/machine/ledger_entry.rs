@@ -50,6 +50,11 @@ impl Machine {
             flight.originals = Some(flight.batch.payloads.clone());
         }
         flight.state.extend(trace.state.into_iter().map(|write| (StepName::source(), write)));
+        flight.careful = self.careful > 0;
+        if let Some(keys) = &page.order_keys {
+            let keys = (0_u32..).zip(keys.iter()).filter(|(_, key)| !key.is_empty());
+            flight.order_keys = keys.map(|(member, key)| (member, key.to_vec())).collect();
+        }
         if !self.open.is_empty() {
             for member in flight.live.clone() {
                 self.meet_known(&mut flight, member);
@@ -130,12 +135,18 @@ impl Machine {
 
     /// Loads the next of the records that were chosen, a batch at a time.
     pub(super) fn load_more(&mut self) {
-        if self.is_stopping() || self.loading || !self.queue.is_empty() || self.chosen.is_empty() {
+        if self.is_stopping() || self.loading || !self.queue.is_empty() {
             return;
         }
-        let most = (self.spec.policy.batch_records.max(1) as usize).min(self.chosen.len());
+        // What waits for its turn may just be on its way into the ledger.
+        let from =
+            if !self.freed.is_empty() && self.commits_under_way == 0 { &mut self.freed } else { &mut self.chosen };
+        if from.is_empty() {
+            return;
+        }
+        let most = (self.spec.policy.batch_records.max(1) as usize).min(from.len());
         self.loading = true;
-        self.actions.push(Action::Load(self.chosen.drain(..most).collect()));
+        self.actions.push(Action::Load(from.drain(..most).collect()));
     }
 
     pub(super) fn on_loaded(&mut self, rows: Vec<RecordRow>) {
@@ -149,12 +160,12 @@ impl Machine {
     /// go together. Says whether it did.
     pub(super) fn start_from_queue(&mut self) -> bool {
         let mut started = false;
-        let mut room = (self.spec.policy.window as usize).saturating_sub(self.flights_from_ledger());
+        let mut room = usize::try_from(self.window()).unwrap_or(1).saturating_sub(self.flights_from_ledger());
         while room > 0 && !self.is_stopping() {
             let Some(first) = self.queue.pop_front() else { break };
             let (step, open) = (first.step.clone(), first.open);
             let mut rows = vec![first];
-            let limit = self.spec.policy.batch_records.max(1) as usize;
+            let limit = if self.careful > 0 { 1 } else { self.spec.policy.batch_records.max(1) as usize };
             while rows.len() < limit && self.queue.front().is_some_and(|row| row.step == step && row.open == open) {
                 rows.extend(self.queue.pop_front());
             }
@@ -182,6 +193,9 @@ impl Machine {
         let mut flight = Flight::new(number, Origin::Ledger, batch, self.spec.steps.len(), self.now);
         flight.step = index.unwrap_or(0);
         flight.open = rows.iter().any(|row| row.open);
+        flight.careful = self.careful > 0;
+        let keys = (0_u32..).zip(&rows).filter_map(|(member, row)| Some((member, row.order_key.clone()?)));
+        flight.order_keys = keys.collect();
         flight.given = self.given_before(&rows, flight.step);
         for (member, row) in (0_u32..).zip(rows) {
             let missing = if index.is_none() {

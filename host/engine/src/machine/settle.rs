@@ -218,6 +218,8 @@ impl Machine {
                 commit.rows.push(row);
             }
         }
+        self.settle_order(&flight);
+        self.careful = self.careful.saturating_sub(u64::from(all));
         commit.chunk = self.chunk(&flight, &in_chunk, &places);
         commit.steps = self.step_counts(&flight);
         commit.events = std::mem::take(&mut self.events);
@@ -352,7 +354,7 @@ impl Machine {
             failure: note.failure.clone(),
             due: note.due,
             applied,
-            order_key: note.order_key.clone(),
+            order_key: flight.order_keys.get(&member).cloned(),
             open,
             run: self.spec.run.clone(),
         }
@@ -428,6 +430,9 @@ impl Machine {
                 }
                 Status::Pending if note.due.is_some() => {
                     (EventKind::RecordPending, format!("waits for another attempt at step {step}: {words}"))
+                }
+                Status::Pending if note.failure.as_ref().is_some_and(|f| f.code == codes::WAITS_FOR_ORDER.name) => {
+                    (EventKind::RecordPending, format!("waits before step {step}: {words}"))
                 }
                 Status::Ok if earlier.is_some_and(was_not_well) && !held => {
                     (EventKind::RecordRecovered, format!("ok after {} attempt(s) at step {step}", note.attempts))

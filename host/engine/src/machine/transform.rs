@@ -3,8 +3,8 @@
 use super::flight::{Flight, Phase, halves, portions};
 use super::{Action, Machine, host_failure};
 use crate::codes;
-use crate::plan::Role;
-use crate::ports::{CallError, CallResult, RefusalKind, Transformed};
+use crate::plan::{Entry, Role};
+use crate::ports::{CallError, CallResult, Intent, RefusalKind, Transformed};
 use crate::retry;
 use crossdock_model::{Batch, Column, EventKind, Failure, Fault, Outcome, RecordId, Status};
 
@@ -12,15 +12,61 @@ impl Machine {
     pub(super) fn enter_transformer(&mut self, flight: &mut Flight) {
         self.attach_given(flight);
         let (name, retry) = (self.spec.steps[flight.step].name.clone(), self.spec.steps[flight.step].retry);
-        for &member in &flight.live.clone() {
+        let mut to_give = Vec::with_capacity(flight.live.len());
+        for position in 0..flight.live.len() {
+            let member = flight.live[position];
             flight.set(member, Status::Processing, flight.step);
             flight.arrive(member, &name, &retry);
+            if !self.is_quarantined(flight, position) {
+                to_give.push(position);
+            }
         }
-        let all: Vec<usize> = (0..flight.live.len()).collect();
-        flight.portions = portions(&all, self.spec.steps[flight.step].max_batch);
+        flight.portions = portions(&to_give, self.spec.steps[flight.step].max_batch);
         flight.made.clear();
         flight.entered_with = (flight.members.len(), flight.split.len());
+        if flight.careful && to_give.len() == 1 {
+            return self.intend_transform(flight);
+        }
         self.next_transform(flight);
+    }
+
+    /// A process died while it worked on this record alone, at this step: it is not tried again by itself.
+    fn is_quarantined(&self, flight: &mut Flight, position: usize) -> bool {
+        let member = flight.live[position];
+        let row = flight.notes.get(&member).and_then(|note| note.row.as_ref());
+        let failure =
+            row.filter(|row| row.step == self.spec.steps[flight.step].name).and_then(|row| row.failure.clone());
+        let Some(failure) = failure.filter(|failure| failure.code == codes::RECORD_QUARANTINED.name) else {
+            return false;
+        };
+        if !matches!(self.spec.entry, Entry::Source { .. }) {
+            return false;
+        }
+        flight.steps[flight.step].records_in += 1;
+        flight.steps[flight.step].failed += 1;
+        flight.end_member(position, Status::Failed, Some(failure));
+        true
+    }
+
+    /// Runs before this one died: what is about to be done is durable, so that the record is known if this one does.
+    fn intend_transform(&mut self, flight: &mut Flight) {
+        flight.phase = Phase::IntendingTransform;
+        flight.touched = true;
+        let members = || flight.live.iter().copied();
+        let intent = Intent {
+            route: self.spec.route.clone(),
+            run: self.spec.run.clone(),
+            batch: flight.number,
+            step: self.spec.steps[flight.step].name.clone(),
+            at: self.now,
+            attempts: members().map(|member| flight.attempts(member) + 1).collect(),
+            generations: members().map(|member| flight.generation(member)).collect(),
+            ids: flight.batch.ids.clone(),
+            open: flight.open,
+            careful: true,
+            effect: false,
+        };
+        self.actions.push(Action::Intend(flight.number, intent));
     }
 
     pub(super) fn attach_given(&self, flight: &mut Flight) {
@@ -30,7 +76,7 @@ impl Machine {
         }
     }
 
-    fn next_transform(&mut self, flight: &mut Flight) {
+    pub(super) fn next_transform(&mut self, flight: &mut Flight) {
         let Some(portion) = flight.portions.pop_front() else {
             return self.leave_transformer(flight);
         };
@@ -206,6 +252,7 @@ impl Machine {
             }
             live.extend(more);
         }
+        self.note_blockers(flight);
         flight.live = live;
         flight.batch = std::sync::Arc::new(batch);
         self.meet_known_children(flight);
@@ -248,6 +295,9 @@ fn split(flight: &mut Flight, parent: u32, outputs: u32) -> Vec<(u32, RecordId)>
         }
         flight.members.push(super::flight::Member { status: Status::Processing, step: 0 });
         flight.note(member).parent = Some(parent_id.clone());
+        if let Some(key) = flight.order_keys.get(&parent).cloned() {
+            flight.order_keys.insert(member, key);
+        }
         children.push((member, id));
     }
     flight.steps[flight.step].children += u64::from(outputs);

@@ -550,6 +550,9 @@ impl Machine {
             false => commit.resumed += 1,
         }
         commit.counts.add(row.status, 1);
+        if row.status.is_settled() {
+            self.settle_order_of(row.order_key.as_deref(), &row.id);
+        }
         let after = RecordRow { payload: before.payload, ..row.clone() };
         commit.rows.push(row);
         if let Some(known) = self.open.get_mut(after.id.0.as_bytes()) {

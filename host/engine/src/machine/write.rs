@@ -70,7 +70,7 @@ impl Machine {
                 flight.batch.ids.select(&positions)
             },
             open: flight.open,
-            careful: false,
+            careful: flight.careful && positions.len() == 1,
             effect: true,
         };
         self.write_down_arrivals(flight);
@@ -80,7 +80,11 @@ impl Machine {
     }
 
     pub(super) fn on_intended(&mut self, flight: &mut Flight) {
-        self.next_write(flight);
+        match flight.phase {
+            Phase::IntendingTransform if self.is_stopping() => self.give_up(flight),
+            Phase::IntendingTransform => self.next_transform(flight),
+            _ => self.next_write(flight),
+        }
     }
 
     fn next_write(&mut self, flight: &mut Flight) {
@@ -95,6 +99,10 @@ impl Machine {
         let Some(portion) = flight.portions.pop_front() else {
             return self.leave_destination(flight);
         };
+        let portion = self.hold_back(flight, portion);
+        if portion.is_empty() {
+            return self.next_write(flight);
+        }
         flight.phase = Phase::Writing;
         flight.began = self.now;
         let options = WriteOptions { stop_at_first_failure: self.is_strict(flight) };
@@ -110,7 +118,7 @@ impl Machine {
 
     /// Whether nothing may be written behind a record that fails. Records that are put through again were
     /// chosen one by one and do not hold each other up.
-    fn is_strict(&self, flight: &Flight) -> bool {
+    pub(super) fn is_strict(&self, flight: &Flight) -> bool {
         self.spec.policy.on_error == OnError::Stop && flight.is_page()
     }
 
@@ -468,6 +476,7 @@ impl Machine {
             self.write_down_progress(flight, &given_now);
         }
         flight.given.extend(given_now);
+        self.note_blockers(flight);
         flight.keep_live_and_move_on(self.spec.steps.len());
     }
 }

@@ -1,0 +1,156 @@
+//! Order by key: records that share a key reach a destination one after the other, and none goes past an earlier one
+//! that is not settled. Other keys are not held up.
+
+use super::Machine;
+use super::flight::Flight;
+use crate::codes;
+use crossdock_model::{Failure, RecordId, Status};
+use std::collections::{HashMap, HashSet};
+
+/// Who is not settled, by key, in the order of the source.
+#[derive(Debug, Default)]
+pub(super) struct Order(HashMap<Vec<u8>, Vec<RecordId>>);
+
+impl Order {
+    pub(super) fn new(blocking: Vec<(Vec<u8>, RecordId)>) -> Self {
+        let mut order = Self::default();
+        for (key, id) in blocking {
+            order.block(&key, &id);
+        }
+        order
+    }
+
+    fn block(&mut self, key: &[u8], id: &RecordId) {
+        let waiting = self.0.entry(key.to_vec()).or_default();
+        if !waiting.contains(id) {
+            waiting.push(id.clone());
+        }
+    }
+
+    /// The record is settled: those that may wait for it.
+    fn settle(&mut self, key: &[u8], id: &RecordId) -> Vec<RecordId> {
+        let Some(waiting) = self.0.get_mut(key) else { return Vec::new() };
+        let Some(at) = waiting.iter().position(|other| other == id) else { return Vec::new() };
+        waiting.remove(at);
+        let next = if at == 0 { waiting.clone() } else { Vec::new() };
+        if waiting.is_empty() {
+            self.0.remove(key);
+        }
+        next
+    }
+}
+
+impl Machine {
+    /// Takes what may not be written yet out of the positions: an earlier record with the same key is not settled.
+    pub(super) fn hold_back(&mut self, flight: &mut Flight, positions: Vec<usize>) -> Vec<usize> {
+        if flight.order_keys.is_empty() || self.is_strict(flight) {
+            return positions;
+        }
+        let mut go = Vec::with_capacity(positions.len());
+        for position in positions {
+            match self.earlier(flight, position) {
+                None => go.push(position),
+                Some(earlier) => {
+                    let message =
+                        format!("waits for record {earlier}, which has the same order key and is not settled");
+                    let failure = Failure::new(codes::WAITS_FOR_ORDER.name, message);
+                    flight.steps[flight.step].records_in += 1;
+                    flight.steps[flight.step].untouched += 1;
+                    flight.end_member(position, Status::Pending, Some(failure));
+                }
+            }
+        }
+        go
+    }
+
+    /// The record that this one has to wait for.
+    fn earlier(&self, flight: &Flight, position: usize) -> Option<RecordId> {
+        let member = flight.live[position];
+        let key = flight.order_keys.get(&member)?;
+        let id = flight.id(member);
+        // In the same batch it is waited for by turns, as long as it is on its way.
+        let before = flight.live[..position].iter().filter(|other| flight.order_keys.get(other) == Some(key));
+        let here: HashMap<RecordId, Status> = before.map(|&other| (flight.id(other), flight.status(other))).collect();
+        let stuck = [Status::Pending, Status::Indeterminate];
+        if let Some((earlier, _)) = here.iter().find(|(_, status)| stuck.contains(status)) {
+            return Some(earlier.clone());
+        }
+        let waiting = self.order.0.get(key)?;
+        waiting.iter().take_while(|other| **other != id).find(|other| !here.contains_key(other)).cloned()
+    }
+
+    /// Puts positions in turns: in each, a key appears once.
+    pub(super) fn turns(
+        &self,
+        flight: &Flight,
+        positions: &[usize],
+        most: u32,
+    ) -> std::collections::VecDeque<Vec<usize>> {
+        if flight.order_keys.is_empty() || self.is_strict(flight) {
+            return super::flight::portions(positions, most);
+        }
+        let mut turn_of: HashMap<&[u8], usize> = HashMap::new();
+        let mut turns: Vec<Vec<usize>> = Vec::new();
+        for &position in positions {
+            let turn = match flight.order_keys.get(&flight.live[position]) {
+                Some(key) => {
+                    let next = turn_of.entry(key).or_default();
+                    *next += 1;
+                    *next - 1
+                }
+                None => 0,
+            };
+            if turns.len() <= turn {
+                turns.resize_with(turn + 1, Vec::new);
+            }
+            turns[turn].push(position);
+        }
+        turns.iter().flat_map(|turn| super::flight::portions(turn, most)).collect()
+    }
+
+    /// A step is being left: those that stay behind hold up their keys from now on.
+    pub(super) fn note_blockers(&mut self, flight: &Flight) {
+        for (&member, key) in &flight.order_keys {
+            if matches!(flight.status(member), Status::Pending | Status::Indeterminate) {
+                self.order.block(key, &flight.id(member));
+            }
+        }
+    }
+
+    /// A flight comes to its end: what is settled lets others go.
+    pub(super) fn settle_order(&mut self, flight: &Flight) {
+        if flight.order_keys.is_empty() {
+            return;
+        }
+        let mut members: Vec<_> = flight.order_keys.iter().collect();
+        members.sort_by_key(|(member, _)| **member);
+        let here: HashSet<RecordId> = members.iter().map(|(member, _)| flight.id(**member)).collect();
+        let mut free: Vec<RecordId> = Vec::new();
+        for (&member, key) in members {
+            let (id, status) = (flight.id(member), flight.status(member));
+            if status.is_settled() {
+                free.extend(self.order.settle(key, &id));
+            } else if status != Status::New && status != Status::Processing {
+                self.order.block(key, &id);
+            }
+        }
+        self.let_go(free, &here);
+    }
+
+    /// A record that was rolling back is settled.
+    pub(super) fn settle_order_of(&mut self, key: Option<&[u8]>, id: &RecordId) {
+        if let Some(key) = key {
+            let free = self.order.settle(key, id);
+            self.let_go(free, &HashSet::new());
+        }
+    }
+
+    /// Rows that have waited for their turn are taken up.
+    fn let_go(&mut self, ids: Vec<RecordId>, but: &HashSet<RecordId>) {
+        for id in ids {
+            if !but.contains(&id) && !self.freed.contains(&id) {
+                self.freed.push_back(id);
+            }
+        }
+    }
+}

@@ -269,7 +269,7 @@ impl Loader<'_> {
         let step = step.cloned().unwrap_or_else(StepName::source);
         let mut secrets = Vec::new();
         for name in &uses.grants.secrets {
-            let value = self.project.secret(name)?;
+            let value = self.project.secret_value(name)?;
             secrets.push(SecretGrant { name: name.clone(), value, reveal: uses.grants.reveal.contains(name) });
         }
         let dirs = uses.grants.dirs.iter().map(|dir| DirGrant {

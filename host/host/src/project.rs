@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crossdock_model::{ErrorClass, PluginName, RouteName};
 use crossdock_route::{Project, ProjectFile, Route, RouteFile, SecretFrom};
+use crossdock_sandbox::{SecretValue, read_secret};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -51,16 +52,8 @@ impl OpenProject {
         let Some(entry) = self.file.secret(name) else { return Ok(None) };
         match &entry.from {
             SecretFrom::Env(variable) => Ok(std::env::var_os(variable).map(|value| value.into_encoded_bytes())),
-            SecretFrom::File(path) => match std::fs::read(self.resolve(path)) {
-                Ok(mut bytes) => {
-                    if bytes.last() == Some(&b'\n') {
-                        bytes.pop();
-                    }
-                    if bytes.last() == Some(&b'\r') {
-                        bytes.pop();
-                    }
-                    Ok(Some(bytes))
-                }
+            SecretFrom::File(path) => match read_secret(&self.resolve(path)) {
+                Ok(mut bytes) => Ok(Some(std::mem::take(&mut *bytes))),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(Error::new(
                     "host-secret-unreadable",
@@ -70,6 +63,18 @@ impl OpenProject {
                 )),
             },
         }
+    }
+
+    /// Where the value of a secret comes from while plugins run: a file is looked at anew whenever it is used.
+    ///
+    /// # Errors
+    /// As for [`OpenProject::secret`].
+    pub(crate) fn secret_value(&self, name: &str) -> Result<SecretValue, Error> {
+        let mut value = SecretValue::Fixed(self.secret(name)?);
+        if let Some(SecretFrom::File(path)) = self.file.secret(name).map(|entry| &entry.from) {
+            value = SecretValue::File(self.resolve(path));
+        }
+        Ok(value)
     }
 
     /// The file of a route, by the name that stands in it.

@@ -72,7 +72,7 @@ pub(crate) fn internal(message: String) -> CallError {
 /// What the engine is told of a call without an answer.
 pub(crate) fn judge(verdict: Verdict, call: &str, host: &Host) -> CallError {
     let plugin = &host.identity.plugin;
-    let redactor = &host.identity.redactor;
+    let redactor = &host.identity.secrets.redactor();
     match verdict {
         Verdict::Refused(refused) => {
             CallError::Refused { kind: refusal_kind(refused.kind), failure: failure(refused.failure, redactor) }
@@ -163,7 +163,7 @@ fn detail(error: &wasmtime::Error, host: &Host) -> Option<String> {
             text.push_str(&names.join(", called by "));
         }
     }
-    let text = PluginText::lines(&text, DETAIL_MAX_BYTES, &host.identity.redactor);
+    let text = PluginText::lines(&text, DETAIL_MAX_BYTES, &host.identity.secrets.redactor());
     (!text.as_str().is_empty()).then(|| text.into_string())
 }
 

@@ -1,10 +1,10 @@
 //! What one plugin at one step of one route may reach. Nothing is granted by default.
 
-use crate::text::Redactor;
 use std::fmt;
 use std::path::PathBuf;
 use thiserror::Error;
 use url::Url;
+use zeroize::Zeroize as _;
 
 /// A directory that the plugin sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,16 +22,49 @@ pub struct DirGrant {
 pub struct SecretGrant {
     /// Its name.
     pub name: String,
-    /// Its value; `None` if the project has none at the moment.
-    pub value: Option<Vec<u8>>,
+    /// Its value.
+    pub value: SecretValue,
     /// Whether the plugin may see the value, and not only have it put on the wire.
     pub reveal: bool,
 }
 
 impl fmt::Debug for SecretGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let available = self.value.is_some();
-        write!(f, "SecretGrant {{ name: {:?}, available: {available}, reveal: {} }}", self.name, self.reveal)
+        write!(f, "SecretGrant {{ name: {:?}, value: {:?}, reveal: {} }}", self.name, self.value, self.reveal)
+    }
+}
+
+/// Where the value of a secret comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretValue {
+    /// This is the value as long as the instance lives; `None` if the project has none. Overwritten when it is dropped.
+    Fixed(Option<Vec<u8>>),
+    /// The content of this file, without one line break at its end, at most 64 KiB. It is looked at anew whenever the
+    /// value is used, so that a token that is replaced counts from the next request on. While the file is gone, empty
+    /// or unreadable, the value that was read last goes on; before there was any, the secret is not available.
+    File(PathBuf),
+}
+
+impl From<Option<Vec<u8>>> for SecretValue {
+    fn from(value: Option<Vec<u8>>) -> Self {
+        Self::Fixed(value)
+    }
+}
+
+impl fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(value) => write!(f, "Fixed({})", if value.is_some() { "available" } else { "none" }),
+            Self::File(path) => write!(f, "File({})", path.display()),
+        }
+    }
+}
+
+impl Drop for SecretValue {
+    fn drop(&mut self) {
+        if let Self::Fixed(value) = self {
+            value.zeroize();
+        }
     }
 }
 
@@ -45,14 +78,6 @@ pub struct Grants {
     pub http: Vec<String>,
     /// Secrets.
     pub secrets: Vec<SecretGrant>,
-}
-
-impl Grants {
-    pub(crate) fn redactor(&self) -> Redactor {
-        Redactor::new(
-            self.secrets.iter().filter_map(|s| s.value.as_ref().map(|value| (s.name.as_str(), value.as_slice()))),
-        )
-    }
 }
 
 /// Why a text is not an origin.
@@ -141,9 +166,11 @@ mod tests {
 
     #[test]
     fn debugging_shows_no_value() {
-        let grant = SecretGrant { name: "A".into(), value: Some(b"canary".to_vec()), reveal: false };
+        let grant = SecretGrant { name: "A".into(), value: Some(b"canary".to_vec()).into(), reveal: false };
         assert!(!format!("{grant:?}").contains("canary"));
         let grants = Grants { secrets: vec![grant], ..Grants::default() };
-        assert!(!format!("{grants:?} {:?}", grants.redactor()).contains("canary"));
+        assert!(!format!("{grants:?}").contains("canary"));
+        let redactor = crate::text::Redactor::new([("A", &b"canary"[..])]);
+        assert!(!format!("{redactor:?}").contains("canary"));
     }
 }

@@ -1,11 +1,13 @@
 //! What belongs to one instance on the host's side: the data of its store.
 
-use crate::grants::{Origin, SecretGrant};
+use crate::deadline::Deadline;
+use crate::grants::Origin;
 use crate::http_client::HttpClient;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
+use crate::request_limits::RequestLimits;
+use crate::secret_values::SecretValues;
 use crate::stderr::Capture;
-use crate::text::Redactor;
 use crossdock_engine::ports::{CallTrace, Clock, Exchange, StateWrite};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -25,9 +27,10 @@ pub(crate) struct Identity {
     pub(crate) step: String,
     pub(crate) plugin: String,
     pub(crate) origins: Vec<Origin>,
-    pub(crate) secrets: Vec<SecretGrant>,
-    pub(crate) redactor: Redactor,
+    pub(crate) secrets: SecretValues,
     pub(crate) limits: Limits,
+    /// What this instance shares with others that talk to the same system.
+    pub(crate) request_limits: Option<Arc<RequestLimits>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) client: Arc<HttpClient>,
     pub(crate) cancelled: Arc<AtomicBool>,
@@ -52,7 +55,7 @@ pub(crate) enum OutOfTime {
 
 /// What belongs to one call: begun anew before every entry into the instance.
 pub(crate) struct CallState {
-    pub(crate) deadline: Instant,
+    pub(crate) deadline: Deadline,
     /// The first handle of the batch, and how many there are.
     pub(crate) handles: (u32, u32),
     pub(crate) exchanges: Vec<Exchange>,
@@ -72,7 +75,10 @@ pub(crate) struct CallState {
 impl CallState {
     fn new(limits: &Limits, handles: (u32, u32)) -> Self {
         Self {
-            deadline: Instant::now() + Duration::from_millis(limits.call_time_max_ms),
+            deadline: Deadline::new(
+                Instant::now() + Duration::from_millis(limits.call_time_max_ms),
+                Duration::from_millis(limits.http_wait_max_ms),
+            ),
             handles,
             exchanges: Vec::new(),
             requests: 0,
@@ -166,7 +172,7 @@ impl Host {
 
     /// What is left of the call's time by the wall.
     pub(crate) fn remaining(&self) -> Duration {
-        self.call.deadline.saturating_duration_since(Instant::now())
+        self.call.deadline.left()
     }
 
     /// The position within the batch that a handle stands for.

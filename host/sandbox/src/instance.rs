@@ -3,6 +3,7 @@
 use crate::admission::{Admitted, Role};
 use crate::bindings::{roles, types};
 use crate::contract::Broken;
+use crate::deadline::Deadline;
 use crate::description::{Description, check_description};
 use crate::fault::{self, Verdict};
 use crate::grants::DirGrant;
@@ -142,14 +143,14 @@ fn store(shared: &Shared, identity: Arc<Identity>, dirs: &[DirGrant]) -> Result<
 /// Waits for an entry into the instance, no longer than its call may compute and may take. An entry that computes
 /// gives way at every tick; one that used up its time is not polled again, and its store must be dropped.
 async fn within<T>(
-    deadline: Instant,
+    deadline: &Deadline,
     limits: Limits,
     entry: impl Future<Output = Result<T, Verdict>>,
 ) -> Result<T, Verdict> {
     let cpu_time_max = Duration::from_millis(limits.cpu_time_max_ms);
     let mut computed = Duration::ZERO;
     let mut entry = pin!(entry);
-    let metered = poll_fn(|context| {
+    let mut metered = pin!(poll_fn(|context| {
         let begun = Instant::now();
         let polled = entry.as_mut().poll(context);
         computed += begun.elapsed();
@@ -157,10 +158,14 @@ async fn within<T>(
             Poll::Pending if computed > cpu_time_max => Poll::Ready(Err(Verdict::Interrupted(OutOfTime::Cpu.into()))),
             polled => polled,
         }
-    });
-    match tokio::time::timeout_at(deadline, metered).await {
-        Ok(done) => done,
-        Err(_) => Err(Verdict::Interrupted(OutOfTime::Wall.into())),
+    }));
+    loop {
+        match tokio::time::timeout_at(deadline.look_at(), metered.as_mut()).await {
+            Ok(done) => return done,
+            // It moved while the call waited for its turn to send.
+            Err(_) if !deadline.left().is_zero() => {}
+            Err(_) => return Err(Verdict::Interrupted(OutOfTime::Wall.into())),
+        }
     }
 }
 
@@ -171,7 +176,7 @@ async fn instantiate(
 ) -> Result<(Functions, roles::describe::Description), CallError> {
     store.data_mut().begin(0);
     machine::arm(store);
-    let (deadline, limits) = (store.data().call.deadline, store.data().identity.limits);
+    let (deadline, limits) = (store.data().call.deadline.clone(), store.data().identity.limits);
     let entry = async {
         let instance = pre.instantiate_async(&mut *store).await?;
         let functions = exports.load(&mut *store, &instance)?;
@@ -179,7 +184,7 @@ async fn instantiate(
         let description = functions.describe.call_describe(&mut *store).await?;
         Ok((functions, description))
     };
-    let done = within(deadline, limits, entry).await;
+    let done = within(&deadline, limits, entry).await;
     store.data().note_left_out();
     done.map_err(|verdict| fault::judge(verdict, "describe", store.data()))
 }
@@ -221,8 +226,8 @@ impl Keeper {
         Self { loaded, identity, dirs, settings, slot: tokio::sync::Mutex::new(None) }
     }
 
-    pub(crate) fn redactor(&self) -> &crate::text::Redactor {
-        &self.identity.redactor
+    pub(crate) fn redactor(&self) -> Arc<crate::text::Redactor> {
+        self.identity.secrets.redactor()
     }
 
     /// Starts the first instance and answers with what it can do.
@@ -299,8 +304,8 @@ impl Keeper {
     ) -> CallResult<T> {
         let first = live.store.data_mut().begin(records);
         machine::arm(&mut live.store);
-        let deadline = live.store.data().call.deadline;
-        match within(deadline, self.identity.limits, work(live, first)).await {
+        let deadline = live.store.data().call.deadline.clone();
+        match within(&deadline, self.identity.limits, work(live, first)).await {
             Ok(answer) => Ok((answer, live.store.data_mut().succeed())),
             Err(verdict) => {
                 live.store.data().note_left_out();

@@ -5,7 +5,7 @@
 pub struct Limits {
     /// All linear memories and tables of the instance together. Default 256 MiB.
     pub memory_max_bytes: u64,
-    /// How long one call may take by the wall, with everything it waits for. Default 30,000.
+    /// How long one call may take by the wall, with everything it waits for but its turn to send. Default 30,000.
     pub call_time_max_ms: u64,
     /// How long one call may compute, without the time it waits; looked at every [`Limits::TICK_MS`].
     /// Default 10,000.
@@ -19,6 +19,9 @@ pub struct Limits {
     pub http_in_flight_max: u32,
     /// HTTP requests of one call altogether. Default 20,000.
     pub http_requests_max: u32,
+    /// How long one call may wait altogether for its turn to send requests before that counts as its own time.
+    /// Default 300,000.
+    pub http_wait_max_ms: u64,
 }
 
 impl Limits {
@@ -50,6 +53,7 @@ impl Default for Limits {
             stderr_max_bytes: 64 << 10,
             http_in_flight_max: 64,
             http_requests_max: 20_000,
+            http_wait_max_ms: 300_000,
         }
     }
 }

@@ -7,6 +7,8 @@ use crate::host::Identity;
 use crate::instance::{Keeper, Loaded};
 use crate::limits::Limits;
 use crate::ports::{Destination, Source, Transformer};
+use crate::request_limits::RequestLimits;
+use crate::secret_values::SecretValues;
 use crossdock_engine::ports::{Abilities, CallError, DestinationPort, PortError, SourcePort, TransformerPort};
 use crossdock_model::{ErrorClass, RouteName, StepName};
 use std::path::PathBuf;
@@ -26,6 +28,9 @@ pub struct Instance {
     pub grants: Grants,
     /// What it may use.
     pub limits: Limits,
+    /// How many requests may go to the system it talks to, shared with all instances that have the same; `None` is
+    /// as many as it likes.
+    pub request_limits: Option<Arc<RequestLimits>>,
     /// Its durable key-value pairs as the ledger has them.
     pub state: Vec<(String, Vec<u8>)>,
     /// Set to true to tell the plugin that the run was asked to stop.
@@ -33,7 +38,7 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// An instance without grants, with the default limits and without state.
+    /// An instance without grants, with the default limits, without limits shared with others, and without state.
     #[must_use]
     pub fn new(route: RouteName, step: StepName, settings_json: impl Into<String>) -> Self {
         Self {
@@ -42,6 +47,7 @@ impl Instance {
             settings_json: settings_json.into(),
             grants: Grants::default(),
             limits: Limits::default(),
+            request_limits: None,
             state: Vec::new(),
             cancelled: Arc::default(),
         }
@@ -188,9 +194,9 @@ fn identity(loaded: &Loaded, instance: &Instance) -> Result<Arc<Identity>, CallE
         step: instance.step.to_string(),
         plugin: loaded.description.name.clone(),
         origins,
-        secrets: instance.grants.secrets.clone(),
-        redactor: instance.grants.redactor(),
+        secrets: SecretValues::new(&instance.grants.secrets),
         limits: instance.limits,
+        request_limits: instance.request_limits.clone(),
         clock: loaded.shared.clock.clone(),
         client: loaded.shared.client.clone(),
         cancelled: instance.cancelled.clone(),

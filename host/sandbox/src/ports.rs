@@ -61,7 +61,7 @@ impl SourcePort for Source {
                 let asked = roles::source::Limits { max_records, max_bytes: limits.max_bytes };
                 let before = checkpoint.as_ref().map(|checkpoint| checkpoint.0.as_slice());
                 let page = source.call_read(&mut live.store, before, asked).await?.map_err(Verdict::Refused)?;
-                Ok(contract::page(checkpoint.as_ref(), limits, page, keeper.redactor())?)
+                Ok(contract::page(checkpoint.as_ref(), limits, page, &keeper.redactor())?)
             })
         }))
     }
@@ -94,7 +94,7 @@ impl TransformerPort for Transformer {
                 let transformer = function(live.functions.transformer.as_ref())?;
                 let asked = batch_param(&batch, &handles, &attributes);
                 let answer = transformer.call_transform(&mut live.store, asked).await?.map_err(Verdict::Refused)?;
-                Ok(contract::transformed(given, answer, keeper.redactor())?)
+                Ok(contract::transformed(given, answer, &keeper.redactor())?)
             })
         }))
     }
@@ -117,7 +117,7 @@ impl DestinationPort for Destination {
                 let options = roles::destination::WriteOptions { stop_at_first_failure };
                 let answer = destination.call_write(&mut live.store, asked, lowered(&keys), options).await?;
                 let answer = answer.map_err(Verdict::Refused)?;
-                Ok(contract::written(given, stop_at_first_failure, answer, keeper.redactor())?)
+                Ok(contract::written(given, stop_at_first_failure, answer, &keeper.redactor())?)
             })
         }))
     }
@@ -136,7 +136,7 @@ impl DestinationPort for Destination {
                     receipts: lowered(&batch.receipts),
                 };
                 let answer = compensate.call_compensate(&mut live.store, asked).await?.map_err(Verdict::Refused)?;
-                Ok(contract::undone(given, answer, keeper.redactor())?)
+                Ok(contract::undone(given, answer, &keeper.redactor())?)
             })
         }))
     }
@@ -150,7 +150,7 @@ impl DestinationPort for Destination {
                 let probe = function(live.functions.probe.as_ref())?;
                 let asked = batch_param(&batch, &handles, &attributes);
                 let answer = probe.call_probe(&mut live.store, asked, lowered(&keys)).await?;
-                Ok(contract::probed(given, answer.map_err(Verdict::Refused)?, keeper.redactor())?)
+                Ok(contract::probed(given, answer.map_err(Verdict::Refused)?, &keeper.redactor())?)
             })
         }))
     }

@@ -10,6 +10,7 @@ use crate::instance::{Exports, Loaded, describe_alone};
 use crate::limits::Limits;
 use crate::machine::{self, Threads};
 use crate::plugin::{Plugin, PluginFile};
+use crate::secret_values::SecretValues;
 use crate::shared::Shared;
 use crate::text::{PluginText, Redactor};
 use crossdock_engine::ports::{CallError, Clock};
@@ -205,9 +206,9 @@ impl Sandbox {
             step: String::new(),
             plugin: PluginText::line(&name, 64, &Redactor::default()).into_string(),
             origins: Vec::new(),
-            secrets: Vec::new(),
-            redactor: Redactor::default(),
+            secrets: SecretValues::default(),
             limits: self.limits,
+            request_limits: None,
             clock: shared.clock.clone(),
             client: shared.client.clone(),
             cancelled: Arc::default(),

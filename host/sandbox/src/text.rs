@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::fmt;
 use std::fmt::Write as _;
+use zeroize::Zeroize as _;
 
 /// Text that came from a plugin or through it, fit to be stored and shown: no secret of the
 /// instance, no control or direction-changing characters, not longer than it may be.
@@ -92,6 +93,12 @@ pub struct Redactor {
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Redactor({} forms)", self.needles.len())
+    }
+}
+
+impl Drop for Redactor {
+    fn drop(&mut self) {
+        self.needles.iter_mut().for_each(|(form, _)| form.zeroize());
     }
 }
 

@@ -1,15 +1,19 @@
 //! HTTP requests of plugins: checked against the grant, run by the host, noted beside the record.
 
 use crate::bindings::imports::http::{self, Field, HttpError, Request, Response, Value};
+use crate::deadline::Deadline;
 use crate::grants::Origin;
 use crate::host::{Host, HostFailed, Identity};
 use crate::http_client::{Answer, NoAnswer};
 use crate::limits::Limits;
+use crate::request_limits::Turn;
 use crate::text::PluginText;
 use base64::Engine as _;
 use crossdock_engine::ports::Exchange;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -26,6 +30,8 @@ const VALUE_MAX_BYTES: usize = 16 << 10;
 const TIMEOUT_DEFAULT_MS: u64 = 30_000;
 /// What is kept back of the call's time, so that the plugin can still answer when a request was not.
 const TIME_KEPT: Duration = Duration::from_millis(250);
+/// How often a request that waits for its turn looks whether it still should.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How much of an error is kept.
 const ERROR_MAX_BYTES: usize = 512;
 
@@ -123,15 +129,15 @@ impl Host {
     /// The bytes of a value, with the secret in its place.
     fn value(&self, field: &Field) -> Result<Vec<u8>, HttpError> {
         let secret = |handle: u32| {
-            self.secret(handle).and_then(|secret| secret.value.as_deref()).ok_or_else(|| {
+            self.secret_value(handle).ok_or_else(|| {
                 HttpError::Invalid(self.line(&format!("{:?} names a secret that was not opened", field.name)))
             })
         };
         let value = match &field.value {
             Value::Text(text) => text.clone().into_bytes(),
-            Value::Secret(text) => [text.before.as_bytes(), secret(text.secret)?, text.after.as_bytes()].concat(),
+            Value::Secret(text) => [text.before.as_bytes(), &secret(text.secret)?, text.after.as_bytes()].concat(),
             Value::Basic(basic) => {
-                let pair = [basic.user.as_bytes(), b":", secret(basic.secret)?].concat();
+                let pair = [basic.user.as_bytes(), b":", &secret(basic.secret)?].concat();
                 format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)).into_bytes()
             }
         };
@@ -143,7 +149,28 @@ impl Host {
     }
 
     fn line(&self, text: &str) -> String {
-        PluginText::line(text, ERROR_MAX_BYTES, &self.identity.redactor).into_string()
+        PluginText::line(text, ERROR_MAX_BYTES, &self.identity.secrets.redactor()).into_string()
+    }
+}
+
+/// Waits for an instance's turn among all that share its limits. The wait is not held against the call, and ends
+/// without a turn when the run is asked to stop or the call has no time left.
+async fn turn(identity: Arc<Identity>, deadline: Deadline) -> Result<Option<Turn>, HttpError> {
+    let Some(limits) = identity.request_limits.clone() else { return Ok(None) };
+    let _waiting = deadline.wait();
+    let mut turn = pin!(limits.turn());
+    loop {
+        if let Ok(turn) = tokio::time::timeout(LOOK_EVERY, turn.as_mut()).await {
+            return Ok(Some(turn));
+        }
+        if identity.cancelled.load(Ordering::Relaxed) {
+            let text = "the run was asked to stop before the request had its turn";
+            return Err(HttpError::NotConnected(text.to_owned()));
+        }
+        if deadline.left() <= TIME_KEPT {
+            let text = "the call had no time left before the request had its turn";
+            return Err(HttpError::NotConnected(text.to_owned()));
+        }
     }
 }
 
@@ -157,7 +184,8 @@ struct Sent {
 
 /// Sends one request and notes what came of it.
 async fn send_one(identity: Arc<Identity>, checked: Checked, left: Duration, index: usize, place: usize) -> Sent {
-    let line = |text: &str| PluginText::line(text, ERROR_MAX_BYTES, &identity.redactor).into_string();
+    // Asked each time, because a secret may have been replaced meanwhile.
+    let line = |text: &str| PluginText::line(text, ERROR_MAX_BYTES, &identity.secrets.redactor()).into_string();
     let mut exchange = Exchange {
         at: identity.clock.now(),
         record: checked.record,
@@ -230,12 +258,19 @@ impl http::Host for Host {
             };
             // Waiting for a place here keeps the order in which requests are begun.
             let permit = permits.clone().acquire_owned().await?;
+            let turn = match turn(self.identity.clone(), self.call.deadline.clone()).await {
+                Ok(turn) => turn,
+                Err(error) => {
+                    answers[index] = Some(Err(error));
+                    continue;
+                }
+            };
             let left = self.remaining().saturating_sub(TIME_KEPT);
             let (identity, place) = (self.identity.clone(), exchanges.len());
             exchanges.push(None);
             let sent = async move {
                 let sent = send_one(identity, checked, left, index, place).await;
-                drop(permit);
+                drop((permit, turn));
                 sent
             };
             sending.spawn_on(sent, &self.identity.io);

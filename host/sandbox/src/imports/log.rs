@@ -21,8 +21,8 @@ impl log::Host for Host {
         }
         call.log_messages += 1;
         call.log_bytes = bytes;
-        let Identity { route, step, plugin, redactor, .. } = &*self.identity;
-        let text = PluginText::line(&message, MESSAGE_MAX_BYTES, redactor);
+        let Identity { route, step, plugin, secrets, .. } = &*self.identity;
+        let text = PluginText::line(&message, MESSAGE_MAX_BYTES, &secrets.redactor());
         match level {
             Level::Trace => tracing::trace!(target: "crossdock::plugin", %route, %step, %plugin, "{text}"),
             Level::Debug => tracing::debug!(target: "crossdock::plugin", %route, %step, %plugin, "{text}"),

@@ -6,21 +6,31 @@ use crossdock_model::{Column, Outcome};
 use crossdock_sandbox::{Instance, Limits, SecretGrant};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 const SECRET: &str = "canary/+77 ö";
 
 /// A server that answers by path, and remembers what it was sent.
-struct Server {
-    origin: String,
-    seen: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Server {
+    pub(crate) origin: String,
+    seen: Arc<Seen>,
+}
+
+/// What a server was sent, and how many requests met each other.
+#[derive(Default)]
+pub(crate) struct Seen {
+    heads: Mutex<Vec<(Instant, String)>>,
+    /// How many requests to `/pair` are there now, and how many there were at most.
+    pair: Mutex<(usize, usize)>,
+    changed: Condvar,
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
-        let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen: Arc<Seen> = Arc::default();
         let noted = seen.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -31,22 +41,49 @@ impl Server {
         Self { origin, seen }
     }
 
-    fn seen(&self) -> String {
-        self.seen.lock().unwrap().join("")
+    pub(crate) fn seen(&self) -> String {
+        self.seen.heads.lock().unwrap().iter().map(|(_, text)| text.as_str()).collect()
+    }
+
+    /// When each request came.
+    pub(crate) fn times(&self) -> Vec<Instant> {
+        self.seen.heads.lock().unwrap().iter().map(|(at, _)| *at).collect()
+    }
+
+    /// How many requests to `/pair` were there at the same time, at most.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.seen.pair.lock().unwrap().1
     }
 }
 
-fn serve(mut stream: &TcpStream, seen: &Mutex<Vec<String>>) {
+impl Seen {
+    /// Holds a request to `/pair` until another one is there, or none has come for a while.
+    fn meet(&self) {
+        let mut pair = self.pair.lock().unwrap();
+        pair.0 += 1;
+        pair.1 = pair.1.max(pair.0);
+        self.changed.notify_all();
+        let alone = |pair: &mut (usize, usize)| pair.0 < 2;
+        let (mut pair, _) = self.changed.wait_timeout_while(pair, Duration::from_millis(100), alone).unwrap();
+        pair.0 -= 1;
+    }
+}
+
+fn serve(mut stream: &TcpStream, seen: &Seen) {
     let mut lines = BufReader::new(stream);
     let mut head = String::new();
     while lines.read_line(&mut head).is_ok_and(|n| n > 2) {}
     let length = |head: &str| head.to_lowercase().split("content-length: ").nth(1)?.split('\r').next()?.parse().ok();
     let mut body = vec![0; length(&head).unwrap_or(0)];
     let _ = lines.read_exact(&mut body);
-    seen.lock().unwrap().push(format!("{head}{}\n", String::from_utf8_lossy(&body)));
+    seen.heads.lock().unwrap().push((Instant::now(), format!("{head}{}\n", String::from_utf8_lossy(&body))));
     let path = head.split(' ').nth(1).unwrap_or("").split('?').next().unwrap_or("").to_owned();
     let answer = match path.as_str() {
         "/ok" => "HTTP/1.1 201 Created\r\ncontent-length: 4\r\nconnection: close\r\n\r\ndone".to_owned(),
+        "/pair" => {
+            seen.meet();
+            "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_owned()
+        }
         "/elsewhere" => {
             "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
                 .to_owned()
@@ -64,11 +101,11 @@ fn serve(mut stream: &TcpStream, seen: &Mutex<Vec<String>>) {
     let _ = stream.write_all(answer.as_bytes());
 }
 
-fn with_grant(origin: &str, misbehave: &str) -> Instance {
+pub(crate) fn with_grant(origin: &str, misbehave: &str) -> Instance {
     let mut instance = instance(misbehave);
     instance.grants.http = vec![origin.to_owned()];
     instance.grants.secrets =
-        vec![SecretGrant { name: "TOKEN".into(), value: Some(SECRET.as_bytes().to_vec()), reveal: false }];
+        vec![SecretGrant { name: "TOKEN".into(), value: Some(SECRET.as_bytes().to_vec()).into(), reveal: false }];
     instance
 }
 

@@ -6,5 +6,7 @@ mod admission;
 mod common;
 mod destination;
 mod http;
+mod request_limits;
+mod secrets;
 mod source;
 mod transformer;

@@ -60,6 +60,10 @@ pub struct StepAbilities {
     pub re_reads: bool,
     /// Destinations: what helps to take effect once.
     pub idempotency: Idempotency,
+    /// Destinations: what it applied can be undone.
+    pub compensates: bool,
+    /// Destinations: it can be asked whether a record was applied.
+    pub probes: bool,
     /// What it wants granted. Secrets are not among it: whether one is needed depends on the settings,
     /// and the plugin says so itself when it is configured.
     pub wants: Vec<Want>,
@@ -69,16 +73,26 @@ impl StepAbilities {
     /// A plugin of this role that can do nothing special and wants nothing.
     #[must_use]
     pub fn of(role: Role) -> Self {
-        Self { role, re_reads: false, idempotency: Idempotency::None, wants: Vec::new() }
+        Self {
+            role,
+            re_reads: false,
+            idempotency: Idempotency::None,
+            compensates: false,
+            probes: false,
+            wants: Vec::new(),
+        }
     }
 }
 
 /// What is known of the plugins of one route. `None` for one that could not be loaded or configured: the
 /// host reports that by itself, and nothing is said about that place here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RouteAbilities {
     /// Of the source.
     pub source: Option<StepAbilities>,
     /// Of each step, in the order of the route; steps beyond the end of the list count as `None`.
     pub steps: Vec<Option<StepAbilities>>,
+    /// Of each handler, in the order of [`Route::handlers`](crate::Route::handlers); handlers beyond the end of the
+    /// list count as `None`.
+    pub handlers: Vec<Option<StepAbilities>>,
 }

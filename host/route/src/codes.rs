@@ -47,6 +47,8 @@ codes! {
     LOSES_FAILURES = "route-loses-failures";
     /// Retries could take effect twice.
     UNSAFE_RETRY = "route-unsafe-retry";
+    /// A destination whose effects cannot be undone, where the route asks for it.
+    CANNOT_ROLL_BACK = "route-cannot-roll-back";
     /// A source that cannot give its records again.
     CANNOT_RE_READ = "route-cannot-re-read";
 }

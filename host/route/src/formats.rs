@@ -32,6 +32,8 @@ formats! {
     SecretName = "^[A-Za-z][A-Za-z0-9_-]{0,63}$";
     /// A whole number and a unit of time.
     Duration = "^[0-9]+(ms|s|m|h|d)$";
+    /// How long something is kept.
+    Age = "^([0-9]+(h|d)|never)$";
     /// A whole number and a unit of size.
     Size = "^[0-9]+(B|KiB|MiB|GiB)$";
     /// Scheme, host and port.

@@ -31,6 +31,8 @@ pub mod codes;
 mod document;
 mod formats;
 mod mistake;
+mod pace;
+mod place;
 mod project;
 mod read;
 mod render;
@@ -46,9 +48,13 @@ mod written;
 pub use abilities::{Idempotency, Role, RouteAbilities, StepAbilities, Want};
 pub use document::FILE_BYTES_MAX;
 pub use mistake::{MISTAKES_MAX, Mistake, Mistakes, Position, Related, Span};
-pub use project::{PluginEntry, Project, ProjectFile, SecretEntry, SecretFrom};
+pub use pace::{Breaker, Rate};
+pub use place::Place;
+pub use project::{PluginEntry, Project, ProjectFile, Retention, SecretEntry, SecretFrom};
 pub use retry::{Retry, RetryPolicy};
-pub use route::{BatchLimits, LogLevel, OnError, PluginUse, Priority, Rollback, Route, Step, Trigger};
+pub use route::{
+    BatchLimits, Handler, Handlers, LogLevel, OnError, PluginUse, Priority, Rollback, Route, Step, Trigger,
+};
 pub use schema::{project_schema, route_schema};
 pub use shared::{DirGrant, Grants, Limits, PluginLimits};
 pub use written::RouteFile;

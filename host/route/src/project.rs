@@ -4,7 +4,7 @@ use crate::codes;
 use crate::document::document;
 use crate::formats;
 use crate::mistake::{Mistake, Mistakes, SourceText, Span};
-use crate::read::{At, Fields, Node, Notes, name_text, shown, text};
+use crate::read::{At, Fields, Node, Notes, age, name_text, shown, size, text};
 use crate::shared::{LimitsFile, PluginLimits, check_secret_name};
 use crate::spans::SpanTree;
 use crossdock_model::PluginName;
@@ -16,6 +16,9 @@ use toml::de::{DeTable, DeValue};
 
 /// Where a project keeps its data, if it does not say.
 const DATA_DEFAULT: &str = ".crossdock";
+/// Bounds of what a project may set as the size of its ledger.
+const LEDGER_MIN_BYTES: u64 = 16 << 20;
+const LEDGER_MAX_BYTES: u64 = 64 << 40;
 
 /// A Crossdock project: where plugins are, where secrets come from, what plugins may use.
 #[derive(Debug, JsonSchema)]
@@ -34,6 +37,12 @@ pub struct ProjectFile {
     /// project's folder.
     #[schemars(with = "Option<String>", length(min = 1), extend("default" = DATA_DEFAULT))]
     data: Option<At<String>>,
+    /// How long the ledger keeps what is settled. What is not settled is kept in any case.
+    #[schemars(with = "Option<RetentionFile>")]
+    retention: Option<At<RetentionFile>>,
+    /// The ledger itself.
+    #[schemars(with = "Option<LedgerFile>")]
+    ledger: Option<At<LedgerFile>>,
 }
 
 /// Where a plugin is.
@@ -59,6 +68,40 @@ struct SecretFile {
     /// the project's folder.
     #[schemars(with = "Option<String>", length(min = 1))]
     file: Option<At<String>>,
+}
+
+/// How long the ledger keeps what is settled: "never" is never thrown away, or an age from "1h" to "36500d" in hours
+/// or days, counted from when it was settled.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Retention")]
+struct RetentionFile {
+    /// Records that were simply ok or dropped: their ids, target ids and times, and with log = "full" their
+    /// payloads.
+    #[schemars(with = "Option<formats::Age>", extend("default" = "90d"))]
+    ok: Option<At<Option<u64>>>,
+    /// Records with a story that is over (ok after all, skipped, cancelled, rolled back), with their attempts and
+    /// receipts.
+    #[schemars(with = "Option<formats::Age>", extend("default" = "365d"))]
+    settled: Option<At<Option<u64>>>,
+    /// The entries of the event log.
+    #[schemars(with = "Option<formats::Age>", extend("default" = "365d"))]
+    events: Option<At<Option<u64>>>,
+    /// Runs that ended, and plans.
+    #[schemars(with = "Option<formats::Age>", extend("default" = "365d"))]
+    runs: Option<At<Option<u64>>>,
+    /// Failed and rejected records with their payloads. What is thrown away here cannot be put through again.
+    #[schemars(with = "Option<formats::Age>", extend("default" = "never"))]
+    failed: Option<At<Option<u64>>>,
+}
+
+/// The ledger itself.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Ledger")]
+struct LedgerFile {
+    /// The most bytes that the ledger's file may have, from "16MiB" to "65536GiB". When it is full, nothing more is
+    /// taken in. Limited by the disk only, if it is absent.
+    #[schemars(with = "Option<formats::Size>")]
+    max_bytes: Option<At<u64>>,
 }
 
 impl ProjectFile {
@@ -91,6 +134,8 @@ impl ProjectFile {
             }),
             limits: fields.optional("limits", LimitsFile::read),
             data: fields.optional("data", text),
+            retention: fields.optional("retention", RetentionFile::read),
+            ledger: fields.optional("ledger", LedgerFile::read),
         };
         fields.finish();
         project
@@ -115,6 +160,8 @@ impl ProjectFile {
             secrets: secrets.collect::<Option<_>>()?,
             limits: self.limits.map(|at| at.value.check()).unwrap_or_default(),
             data: self.data.map_or_else(|| DATA_DEFAULT.to_owned(), |at| at.value),
+            retention: self.retention.map(|at| at.value.check()).unwrap_or_default(),
+            ledger_max_bytes: self.ledger.and_then(|at| at.value.max_bytes).map(|at| at.value),
             text: Arc::clone(source),
             spans,
         })))
@@ -211,6 +258,44 @@ impl SecretFile {
     }
 }
 
+impl RetentionFile {
+    fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let table = node.table(notes, "retention = { ok = \"90d\", failed = \"never\" }")?;
+        let mut fields = Fields::new("`retention`", table, Some(node.span()), notes);
+        let retention = Self {
+            ok: fields.optional("ok", age),
+            settled: fields.optional("settled", age),
+            events: fields.optional("events", age),
+            runs: fields.optional("runs", age),
+            failed: fields.optional("failed", age),
+        };
+        fields.finish();
+        Some(retention)
+    }
+
+    fn check(&self) -> Retention {
+        let default = Retention::default();
+        let or = |written: Option<At<Option<u64>>>, default| written.map_or(default, |at| at.value);
+        Retention {
+            ok_age_max_ms: or(self.ok, default.ok_age_max_ms),
+            settled_age_max_ms: or(self.settled, default.settled_age_max_ms),
+            events_age_max_ms: or(self.events, default.events_age_max_ms),
+            runs_age_max_ms: or(self.runs, default.runs_age_max_ms),
+            failed_age_max_ms: or(self.failed, default.failed_age_max_ms),
+        }
+    }
+}
+
+impl LedgerFile {
+    fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let table = node.table(notes, "ledger = { max_bytes = \"10GiB\" }")?;
+        let mut fields = Fields::new("`ledger`", table, Some(node.span()), notes);
+        let ledger = Self { max_bytes: fields.optional("max_bytes", size(LEDGER_MIN_BYTES, LEDGER_MAX_BYTES)) };
+        fields.finish();
+        Some(ledger)
+    }
+}
+
 /// A project without mistakes in itself. Made by [`ProjectFile::parse`] only, and never changed; cheap to clone.
 /// Serialises to what it means, without its text.
 #[derive(Debug, Clone)]
@@ -222,6 +307,8 @@ struct Inner {
     secrets: Vec<SecretEntry>,
     limits: PluginLimits,
     data: String,
+    retention: Retention,
+    ledger_max_bytes: Option<u64>,
     #[serde(skip)]
     text: Arc<SourceText>,
     #[serde(skip)]
@@ -257,6 +344,36 @@ pub enum SecretFrom {
     Env(String),
     /// The file at this path, as written; if it is relative, within the project's folder.
     File(String),
+}
+
+/// How long the ledger keeps what is settled, by class, in milliseconds since it was settled; from an hour to 100
+/// years. `None`: for ever. What is not settled, and the payload it needs, is kept in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Retention {
+    /// Records that were simply ok or dropped.
+    pub ok_age_max_ms: Option<u64>,
+    /// Records with a story that is over (ok after all, skipped, cancelled, rolled back), and their attempts.
+    pub settled_age_max_ms: Option<u64>,
+    /// The entries of the event log.
+    pub events_age_max_ms: Option<u64>,
+    /// Runs that ended, and plans.
+    pub runs_age_max_ms: Option<u64>,
+    /// Failed and rejected records with their payloads.
+    pub failed_age_max_ms: Option<u64>,
+}
+
+impl Default for Retention {
+    /// 90 days for what was simply ok, 365 days for the rest; failed records for ever.
+    fn default() -> Self {
+        let days = |days: u64| Some(days * 86_400_000);
+        Self {
+            ok_age_max_ms: days(90),
+            settled_age_max_ms: days(365),
+            events_age_max_ms: days(365),
+            runs_age_max_ms: days(365),
+            failed_age_max_ms: None,
+        }
+    }
 }
 
 impl Serialize for Project {
@@ -307,6 +424,18 @@ impl Project {
     #[must_use]
     pub fn data(&self) -> &str {
         &self.0.data
+    }
+
+    /// How long the ledger keeps what is settled.
+    #[must_use]
+    pub fn retention(&self) -> &Retention {
+        &self.0.retention
+    }
+
+    /// The most bytes that the ledger's file may have, from 16 MiB to 64 TiB. `None`: as much as the disk has.
+    #[must_use]
+    pub fn ledger_max_bytes(&self) -> Option<u64> {
+        self.0.ledger_max_bytes
     }
 
     /// Where the path of a plugin stands in the text.

@@ -47,7 +47,7 @@ impl<'t> Notes<'t> {
     }
 
     /// A place without its lines after the first, so that a table is shown by how it begins.
-    fn first_line(&self, span: Span) -> Span {
+    pub(crate) fn first_line(&self, span: Span) -> Span {
         let line = self.text.get(span.start..span.end).and_then(|text| text.lines().next());
         line.map_or(span, |line| Span { start: span.start, end: span.start + line.len() })
     }
@@ -296,26 +296,45 @@ where
 /// A number from 0 to 1.
 pub(crate) fn ratio(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<f64> {
     let fix = "write a number from 0 to 1, for example 0.05";
+    decimal(node, notes, (0.0, 1.0), "is a share of all records, from 0 to 1", fix)
+}
+
+/// A number within bounds; `what` says what it is, after its name.
+pub(crate) fn decimal(
+    node: Node<'_, '_>,
+    notes: &mut Notes<'_>,
+    (min, max): (f64, f64),
+    what: &str,
+    fix: &str,
+) -> Option<f64> {
     let written = match node.value.get_ref() {
         DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
-        DeValue::Integer(number) if matches!(number.as_str(), "0" | "1") => number.as_str().parse().ok(),
-        DeValue::Integer(_) => None,
+        DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok().map(f64::from),
         _ => {
             node.wrong_type(notes, "a number", fix);
             return None;
         }
     };
-    let ratio = written.filter(|ratio| (0.0..=1.0).contains(ratio));
-    if ratio.is_none() {
-        let message = format!("`{}` is a share of all records, from 0 to 1", node.key);
-        node.bad_value(notes, message, "out of bounds", fix);
+    let number = written.filter(|number| (min..=max).contains(number));
+    if number.is_none() {
+        node.bad_value(notes, format!("`{}` {what}", node.key), "out of bounds", fix);
     }
-    ratio
+    number
 }
 
 /// A duration in milliseconds, within bounds.
 pub(crate) fn duration(min_ms: u64, max_ms: u64) -> impl Fn(Node<'_, '_>, &mut Notes<'_>) -> Option<u64> {
     measure("a duration", units::duration_ms, units::show_ms, "30s", min_ms, max_ms)
+}
+
+/// How long something is kept, in milliseconds; `None`: for ever.
+pub(crate) fn age(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Option<u64>> {
+    if matches!(node.value.get_ref(), DeValue::String(written) if written == units::NEVER) {
+        return Some(None);
+    }
+    let what = "\"never\" or a duration";
+    let read = measure(what, units::age_ms, units::show_ms, "90d", units::AGE_MIN_MS, units::AGE_MAX_MS);
+    read(node, notes).map(Some)
 }
 
 /// A size in bytes, within bounds.

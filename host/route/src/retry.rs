@@ -63,16 +63,19 @@ impl Retry {
     #[must_use]
     pub fn policy(&self, abilities: &StepAbilities) -> RetryPolicy {
         let default = RetryPolicy::default_for(abilities);
-        let ceiling = self.max_ms.or(self.total_ms).unwrap_or(u64::MAX);
-        let first_ms = self.first_ms.unwrap_or(default.first_ms.min(ceiling));
-        let max_ms = self.max_ms.unwrap_or(default.max_ms.max(first_ms).min(self.total_ms.unwrap_or(u64::MAX)));
-        RetryPolicy {
-            attempts_max: self.attempts_max.unwrap_or(default.attempts_max),
-            first_ms,
-            max_ms,
-            total_ms: self.total_ms.unwrap_or(default.total_ms.max(max_ms)),
-        }
+        let written = [self.first_ms, self.max_ms, self.total_ms];
+        let [first_ms, max_ms, total_ms] = ascending(written, [default.first_ms, default.max_ms, default.total_ms]);
+        RetryPolicy { attempts_max: self.attempts_max.unwrap_or(default.attempts_max), first_ms, max_ms, total_ms }
     }
+}
+
+/// A wait, its upper bound and the time in all, completed by defaults. A bound that is written pulls along those
+/// that are not, so that they ascend if those that are written do.
+pub(crate) fn ascending(written: [Option<u64>; 3], default: [u64; 3]) -> [u64; 3] {
+    let [first, max, total] = written;
+    let first = first.unwrap_or(default[0].min(max.or(total).unwrap_or(u64::MAX)));
+    let max = max.unwrap_or(default[1].max(first).min(total.unwrap_or(u64::MAX)));
+    [first, max, total.unwrap_or(default[2].max(max))]
 }
 
 #[cfg(test)]

@@ -1,15 +1,23 @@
 //! A route that was checked.
 
-use crate::mistake::{Mistake, Mistakes, SourceText, Span};
+use crate::mistake::{Mistake, Mistakes, SourceText};
+use crate::pace::{Breaker, Rate};
 use crate::retry::Retry;
 use crate::shared::{Grants, PluginLimits};
 use crate::spans::SpanTree;
-use crossdock_model::{PluginName, RouteName, StepName};
+use crossdock_model::{HandlerKind, HandlerPlace, PluginName, RouteName, StepName};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// With `on_error = "continue"`: after how many failed records a run stops, if the route says nothing.
+pub(crate) const MAX_FAILED_DEFAULT: u64 = 10_000;
+/// Over how many records the share of those that failed is measured, if the route says nothing.
+pub(crate) const MAX_FAILED_WINDOW_DEFAULT: u64 = 1_000;
+/// How many records a run that may be undone as a whole holds open at most, if the route says nothing.
+pub(crate) const ROLLBACK_RECORDS_MAX_DEFAULT: u64 = 100_000;
 /// After how many faults a run stops, if the route says nothing.
 pub(crate) const MAX_FAULTS_DEFAULT: u32 = 20;
 
@@ -52,14 +60,29 @@ pub enum OnError {
     Continue,
 }
 
-/// What is undone when a step fails.
+/// What is undone when a record fails at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[non_exhaustive]
 pub enum Rollback {
     /// Nothing.
     #[default]
     None,
+    /// What earlier steps did for this record, newest first.
+    Record,
+    /// What was done for any record of the run, newest first.
+    Run,
+}
+
+impl Rollback {
+    /// The word for it in a route file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Record => "record",
+            Self::Run => "run",
+        }
+    }
 }
 
 /// How much is kept of records that are ok. Of all others everything is kept.
@@ -112,7 +135,27 @@ pub struct Step {
     pub uses: PluginUse,
     /// What the route says about retries; see [`Retry::policy`].
     pub retry: Retry,
+    /// Destinations: how fast it is asked.
+    pub rate: Rate,
+    /// Destinations: when it is left alone for a while. A transformer's means nothing.
+    pub breaker: Breaker,
+    /// What is called when something became of a record here, by [`OnSuccess`](HandlerKind::OnSuccess),
+    /// [`OnFailure`](HandlerKind::OnFailure) and [`OnRollback`](HandlerKind::OnRollback).
+    pub handlers: Handlers,
 }
+
+/// A destination that is called with what became of a record at a step, or of a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Handler {
+    /// The plugin.
+    #[serde(flatten)]
+    pub uses: PluginUse,
+    /// What the route says about retries; see [`Retry::policy`].
+    pub retry: Retry,
+}
+
+/// The handlers of a step or of the run, in the order of their kinds.
+pub type Handlers = BTreeMap<HandlerKind, Handler>;
 
 /// A route without mistakes in itself. Made by [`RouteFile::parse`](crate::RouteFile::parse) only, and never changed;
 /// cheap to clone. Serialises to what it means, without its text.
@@ -128,13 +171,17 @@ pub(crate) struct Inner {
     pub(crate) on_error: OnError,
     pub(crate) max_failed: Option<u64>,
     pub(crate) max_failed_ratio: Option<f64>,
+    pub(crate) max_failed_window: u64,
     pub(crate) max_faults: u32,
     pub(crate) keep_payloads: bool,
     pub(crate) rollback: Rollback,
+    pub(crate) rollback_records_max: u64,
     pub(crate) log: LogLevel,
     pub(crate) batch: BatchLimits,
     pub(crate) source: PluginUse,
+    pub(crate) source_rate: Rate,
     pub(crate) steps: Vec<Step>,
+    pub(crate) handlers: Handlers,
     #[serde(skip)]
     pub(crate) text: Arc<SourceText>,
     #[serde(skip)]
@@ -190,16 +237,23 @@ impl Route {
         self.0.on_error
     }
 
-    /// With [`OnError::Continue`]: the run stops when more records than this failed.
+    /// With [`OnError::Continue`]: the run stops when more records than this failed. There is always such a limit
+    /// then: 10,000 if the route says nothing.
     #[must_use]
     pub fn max_failed(&self) -> Option<u64> {
         self.0.max_failed
     }
 
-    /// With [`OnError::Continue`]: the run stops when a larger share of its records failed, from 0 to 1.
+    /// With [`OnError::Continue`]: the run stops when a larger share of its last records failed, from 0 to 1.
     #[must_use]
     pub fn max_failed_ratio(&self) -> Option<f64> {
         self.0.max_failed_ratio
+    }
+
+    /// Over how many of the run's last records [`Route::max_failed_ratio`] is measured; from 100 to 1,000,000.
+    #[must_use]
+    pub fn max_failed_window(&self) -> u64 {
+        self.0.max_failed_window
     }
 
     /// The run stops when its plugins committed more faults than this; at least 1.
@@ -214,10 +268,18 @@ impl Route {
         self.0.keep_payloads
     }
 
-    /// What is undone when a step fails.
+    /// What is undone when a record fails at a step. With [`Rollback::Run`], [`Route::on_error`] is
+    /// [`OnError::Stop`].
     #[must_use]
     pub fn rollback(&self) -> Rollback {
         self.0.rollback
+    }
+
+    /// With [`Rollback::Run`]: the most records that one run may hold open, from 1 to 10,000,000. A run with more
+    /// of them stops and is rolled back.
+    #[must_use]
+    pub fn rollback_records_max(&self) -> u64 {
+        self.0.rollback_records_max
     }
 
     /// How much is kept of records that are ok.
@@ -238,36 +300,44 @@ impl Route {
         &self.0.source
     }
 
+    /// How fast its source is asked.
+    #[must_use]
+    pub fn source_rate(&self) -> Rate {
+        self.0.source_rate
+    }
+
     /// Its steps in order; at least one.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
         &self.0.steps
     }
 
-    /// Where a part of a plugin's settings stands in the text. `step` is `None` (or `source`) for the source;
-    /// `pointer` is an RFC 6901 pointer into the settings. Where nothing stands under the pointer, it is the
-    /// place of the nearest thing around it. `None` if the route has no such step.
+    /// What is called when a run ended, by [`OnRunOk`](HandlerKind::OnRunOk) and
+    /// [`OnRunFailed`](HandlerKind::OnRunFailed).
     #[must_use]
-    pub fn span_of(&self, step: Option<&StepName>, pointer: &str) -> Option<Span> {
-        Some(self.0.spans.nearest(&format!("{}/settings{pointer}", self.pointer_to(step)?), false))
+    pub fn run_handlers(&self) -> &Handlers {
+        &self.0.handlers
     }
 
-    /// The same for the key under which the value stands; for values that should not be there.
+    /// All handlers with their places: those of the steps, in the order of steps and kinds, then those of the run.
     #[must_use]
-    pub fn key_span_of(&self, step: Option<&StepName>, pointer: &str) -> Option<Span> {
-        Some(self.0.spans.nearest(&format!("{}/settings{pointer}", self.pointer_to(step)?), true))
+    pub fn handlers(&self) -> Vec<(HandlerPlace, &Handler)> {
+        let of_steps = self.steps().iter().map(|step| (Some(&step.name), &step.handlers));
+        let all = of_steps.chain(std::iter::once((None, self.run_handlers())));
+        all.flat_map(|(step, handlers)| {
+            handlers.iter().map(move |(kind, handler)| (HandlerPlace { step: step.cloned(), kind: *kind }, handler))
+        })
+        .collect()
     }
 
-    /// Where a plugin is named: the value of `plugin` of the source (`None`) or of a step.
+    /// The handler at a place.
     #[must_use]
-    pub fn span_of_plugin(&self, step: Option<&StepName>) -> Option<Span> {
-        Some(self.0.spans.nearest(&format!("{}/plugin", self.pointer_to(step)?), false))
-    }
-
-    /// Where directory `index` of a plugin's grants stands: the value of its `host`.
-    #[must_use]
-    pub fn span_of_dir(&self, step: Option<&StepName>, index: usize) -> Option<Span> {
-        Some(self.0.spans.nearest(&format!("{}/grants/dirs/{index}/host", self.pointer_to(step)?), false))
+    pub fn handler(&self, place: &HandlerPlace) -> Option<&Handler> {
+        let handlers = match &place.step {
+            Some(name) => &self.steps().iter().find(|step| step.name == *name)?.handlers,
+            None => self.run_handlers(),
+        };
+        handlers.get(&place.kind)
     }
 
     /// Reports mistakes that were found in this route after it was read, in the order of their places.
@@ -276,16 +346,5 @@ impl Route {
     /// When there are any.
     pub fn report(&self, mistakes: Vec<Mistake>) -> Result<(), Mistakes> {
         Mistakes::check(&self.0.text, mistakes)
-    }
-
-    fn pointer_to(&self, step: Option<&StepName>) -> Option<String> {
-        match step {
-            None => Some("/source".to_owned()),
-            Some(name) if *name == StepName::source() => Some("/source".to_owned()),
-            Some(name) => {
-                let index = self.0.steps.iter().position(|step| step.name == *name)?;
-                Some(format!("/step/{index}"))
-            }
-        }
     }
 }

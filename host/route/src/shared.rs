@@ -4,6 +4,7 @@ use crate::codes;
 use crate::formats;
 use crate::mistake::Mistake;
 use crate::read::{At, Fields, Node, Notes, duration, flag, list, shown, size, text};
+use crate::units::show_ms;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -190,6 +191,22 @@ pub(crate) fn refuse_repeated<'w, N: AsRef<str> + 'w>(
             );
         } else {
             first.insert(name.value.as_ref(), name.span);
+        }
+    }
+}
+
+/// Notes each duration that is longer than the next one that is written.
+pub(crate) fn refuse_unordered(durations: &[(&str, Option<At<u64>>)], notes: &mut Notes<'_>) {
+    let written: Vec<_> = durations.iter().filter_map(|(name, at)| Some((*name, (*at)?))).collect();
+    let names: Vec<String> = durations.iter().map(|(name, _)| format!("`{name}`")).collect();
+    for ((small, low), (large, high)) in written.iter().zip(written.iter().skip(1)) {
+        if low.value > high.value {
+            notes.add(
+                Mistake::new(codes::BAD_VALUE, format!("`{small}` is longer than `{large}`"))
+                    .at(low.span, format!("longer than {}", show_ms(high.value)))
+                    .with_related(high.span, format!("shorter than {}", show_ms(low.value)))
+                    .with_fix(format!("write them so that {}", names.join(" ≤ "))),
+            );
         }
     }
 }

@@ -17,6 +17,16 @@ impl SpanTree {
         Self { key: None, value: table.span().into(), within: of_table(table.get_ref()) }
     }
 
+    /// Whether there is a value at this RFC 6901 pointer.
+    pub(crate) fn has(&self, pointer: &str) -> bool {
+        let mut here = Some(self);
+        for part in pointer.split('/').skip(1) {
+            let name = part.replace("~1", "/").replace("~0", "~");
+            here = here.and_then(|here| here.within.iter().find(|(n, _)| *n == name)).map(|(_, inner)| inner);
+        }
+        here.is_some()
+    }
+
     /// The place of the value at an RFC 6901 pointer, or of the nearest value around it that exists.
     /// With `key`, the place of its key, if it has one.
     pub(crate) fn nearest(&self, pointer: &str, key: bool) -> Span {

@@ -9,6 +9,20 @@ pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
     number_and_unit(text, units, "duration", "\"30s\"")
 }
 
+/// The word for an age that is never reached.
+pub(crate) const NEVER: &str = "never";
+/// Bounds of how long something may be kept: an hour to 100 years.
+pub(crate) const AGE_MIN_MS: u64 = 3_600_000;
+pub(crate) const AGE_MAX_MS: u64 = 36_500 * 86_400_000;
+
+/// Milliseconds of an age such as `12h` or `90d`.
+///
+/// # Errors
+/// What is wrong with the text, in a few words.
+pub(crate) fn age_ms(text: &str) -> Result<u64, String> {
+    number_and_unit(text, &[("h", 3_600_000), ("d", 86_400_000)], "duration in hours or days", "\"90d\"")
+}
+
 /// Bytes of a size such as `512B`, `64KiB`, `1MiB` or `2GiB`.
 ///
 /// # Errors
@@ -90,6 +104,21 @@ mod tests {
             ("18446744073709551615d", None),
         ] {
             check(duration_ms, show_ms, text, expected);
+        }
+    }
+
+    #[test]
+    fn ages() {
+        for (text, expected) in [
+            ("1h", Some(3_600_000)),
+            ("90d", Some(7_776_000_000)),
+            ("36500d", Some(AGE_MAX_MS)),
+            ("90m", None),
+            ("1w", None),
+            ("90", None),
+            ("never", None),
+        ] {
+            check(age_ms, show_ms, text, expected);
         }
     }
 

@@ -1,16 +1,17 @@
 //! Every file in `tests/cases` is a route file, or a project file if its name begins with `project-`. What comes
 //! of it stands beside it, in a file with the ending `expected`. Lines that begin with `#---` cut a case into parts:
 //! after `#--- project` comes the project file that the route is checked against, after `#--- abilities` what its
-//! plugins can do: `source` and a list `steps`, each as `StepAbilities` is written in TOML, or `{}` for one that
-//! could not be loaded.
+//! plugins can do: `source` and lists `steps` and `handlers`, each as `StepAbilities` is written in TOML, or `{}`
+//! for one that could not be loaded.
 //!
 //! `UPDATE=1 cargo test -p crossdock-route` writes the expected files anew; look at the difference.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "a test reads its cases")]
 
-use crossdock_model::Explained;
+use crossdock_model::{Explained, HandlerKind, HandlerPlace, StepName};
 use crossdock_route::{
-    Idempotency, Mistake, Mistakes, Project, ProjectFile, Role, Route, RouteAbilities, RouteFile, StepAbilities, codes,
+    Idempotency, Mistake, Mistakes, Project, ProjectFile, Role, Route, RouteAbilities, RouteFile, Span, StepAbilities,
+    codes,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -53,17 +54,18 @@ fn abilities(text: &str) -> RouteAbilities {
         if let Some(value) = table.get("idempotency") {
             found.idempotency = value.clone().try_into::<Idempotency>().unwrap();
         }
-        found.re_reads = table.get("re_reads").is_some_and(|value| value.as_bool().unwrap());
+        let says = |key: &str| table.get(key).is_some_and(|value| value.as_bool().unwrap());
+        found.re_reads = says("re_reads");
+        found.compensates = says("compensates");
+        found.probes = says("probes");
         if let Some(value) = table.get("wants") {
             found.wants = value.clone().try_into().unwrap();
         }
         Some(found)
     };
     let table: toml::Table = text.parse().unwrap();
-    RouteAbilities {
-        source: one(&table["source"]),
-        steps: table["steps"].as_array().unwrap().iter().map(one).collect(),
-    }
+    let all = |key: &str| table.get(key).into_iter().flat_map(|list| list.as_array().unwrap()).map(one).collect();
+    RouteAbilities { source: one(&table["source"]), steps: all("steps"), handlers: all("handlers") }
 }
 
 fn route_and_more(name: &str, text: &str) -> Result<(Route, Option<Project>), Mistakes> {
@@ -160,15 +162,35 @@ plugin = "http-destination"
 [step.settings]
 base = "http://127.0.0.1:8080"
 headers.accept = "text/plain"
+[step.on_failure]
+plugin = "file-destination"
+settings = { path = "/out/failed" }
+grants = { dirs = [{ host = "out", guest = "/out", write = true }] }
+[on_run_ok]
+plugin = "mail-destination"
 "#;
+
+fn text(span: Option<Span>) -> Option<&'static str> {
+    span.map(|span| &SETTINGS[span.start..span.end])
+}
 
 /// What stands at the span, for the source (step "") or a step.
 fn check_span(step: &str, pointer: &str, expected: Option<(&str, &str)>) {
     let route = RouteFile::parse("orders.toml", SETTINGS).unwrap();
-    let step = (!step.is_empty()).then(|| crossdock_model::StepName::new(step).unwrap());
-    let text = |span: Option<crossdock_route::Span>| span.map(|span| &SETTINGS[span.start..span.end]);
+    let step = (!step.is_empty()).then(|| StepName::new(step).unwrap());
     let found = text(route.span_of(step.as_ref(), pointer)).zip(text(route.key_span_of(step.as_ref(), pointer)));
     assert_eq!(found, expected, "{step:?} {pointer:?}");
+}
+
+/// The plugin of the handler at this place, and what stands at a pointer into its settings.
+fn check_handler_span(step: &str, kind: HandlerKind, pointer: &str, expected: Option<(&str, &str)>) {
+    let route = RouteFile::parse("orders.toml", SETTINGS).unwrap();
+    let step = (!step.is_empty()).then(|| StepName::new(step).unwrap());
+    let place = HandlerPlace { step, kind };
+    let found = text(route.span_of_plugin(&place)).zip(text(route.span_of(&place, pointer)));
+    assert_eq!(found, expected, "{place} {pointer:?}");
+    assert_eq!(route.handler(&place).is_some(), expected.is_some(), "{place}");
+    assert_eq!(route.handlers().iter().any(|(known, _)| *known == place), expected.is_some(), "{place}");
 }
 
 #[test]
@@ -182,6 +204,21 @@ fn places_in_settings() {
     check_span("charge", "/nothing/there", Some(("settings", "settings")));
     check_span("charge", "", Some(("[step.settings]", "settings")));
     check_span("unknown", "/base", None);
+}
+
+#[test]
+fn places_in_handlers() {
+    use HandlerKind::{OnFailure, OnRunFailed, OnRunOk, OnSuccess};
+    check_handler_span("charge", OnFailure, "/path", Some(("\"file-destination\"", "\"/out/failed\"")));
+    check_handler_span("", OnRunOk, "/path", Some(("\"mail-destination\"", "on_run_ok")));
+    check_handler_span("charge", OnSuccess, "/path", None);
+    check_handler_span("charge", OnRunOk, "/path", None);
+    check_handler_span("", OnRunFailed, "", None);
+    check_handler_span("", OnFailure, "/path", None);
+    check_handler_span("unknown", OnFailure, "/path", None);
+    let route = RouteFile::parse("orders.toml", SETTINGS).unwrap();
+    let place = HandlerPlace { step: Some(StepName::new("charge").unwrap()), kind: OnFailure };
+    assert_eq!(text(route.span_of_dir(&place, 0)), Some("\"out\""));
 }
 
 #[test]

@@ -81,7 +81,40 @@ fn the_route_schema_agrees_with_reading() {
         ("SOURCE", "limits = { memory = '64MiB', call_time = '5m', cpu_time = '500ms' }"),
         ("STEP", "grants = { http = ['http://127.0.0.1:8080'], secrets = ['A_1'], reveal = ['A_1'] }"),
         ("STEP", "retry = { attempts = 5, first = '1s', max = '5m', total = '1h' }"),
+        ("MORE", "max_failed_ratio = 0.1\nmax_failed_window = 100\nrollback = 'run'\nrollback_records_max = 1"),
+        ("MORE", "on_run_ok = { plugin = 'p' }\non_run_failed = { plugin = 'p', retry = { attempts = 1 } }"),
+        ("SOURCE", "rate = { requests_per_second = 0.5 }"),
+        ("STEP", "rate = { requests_per_second = 20, records_per_second = 1000000, in_flight = 256 }"),
+        ("STEP", "breaker = { failures = 1, open = '1s', max = '1m', total = '2m' }"),
+        ("STEP", "breaker = {}"),
+        (
+            "STEP",
+            "on_success = { plugin = 'p' }\non_failure = { plugin = 'p', settings = { a = 1 }, grants = {}, limits = {} }",
+        ),
         // From here on all are wrong.
+        ("MORE", "max_failed_window = 100"),
+        ("MORE", "max_failed_ratio = 0.1\nmax_failed_window = 99"),
+        ("MORE", "max_failed_ratio = 0.1\nmax_failed_window = 1000001"),
+        ("MORE", "rollback = 'all'"),
+        ("MORE", "rollback = 'run'\nrollback_records_max = 0"),
+        ("MORE", "on_run_ok = {}"),
+        ("MORE", "on_success = { plugin = 'p' }"),
+        ("MORE", "rate = { in_flight = 1 }"),
+        ("SOURCE", "rate = {}"),
+        ("SOURCE", "breaker = {}"),
+        ("STEP", "on_run_ok = { plugin = 'p' }"),
+        ("STEP", "on_failure = 'p'"),
+        ("STEP", "on_failure = { plugin = 'p', name = 'n' }"),
+        ("STEP", "on_failure = { plugin = 'p', rate = { in_flight = 1 } }"),
+        ("STEP", "on_failure = { plugin = 'p', retry = { attempts = 0 } }"),
+        ("STEP", "rate = { requests_per_second = 0 }"),
+        ("STEP", "rate = { records_per_second = 1000001 }"),
+        ("STEP", "rate = { in_flight = 257 }"),
+        ("STEP", "rate = { in_flight = 1.5 }"),
+        ("STEP", "rate = { per_second = 1 }"),
+        ("STEP", "breaker = { failures = 0 }"),
+        ("STEP", "breaker = { open = 10 }"),
+        ("STEP", "breaker = { first = '1s' }"),
         ("MORE", "colour = 1"),
         ("MORE", "trigger = 'continuous'"),
         ("MORE", "trigger = { every = '1h' }"),
@@ -93,7 +126,6 @@ fn the_route_schema_agrees_with_reading() {
         ("MORE", "max_faults = 0"),
         ("MORE", "keep_payloads = 'no'"),
         ("MORE", "keep_payloads = false"),
-        ("MORE", "rollback = 'record'"),
         ("MORE", "log = 'verbose'"),
         ("MORE", "batch = { records = 0 }"),
         ("MORE", "batch = { records = 10001 }"),
@@ -112,15 +144,13 @@ fn the_route_schema_agrees_with_reading() {
         ("STEP", "retry = { attempts = 0 }"),
         ("STEP", "retry = { first = '1min' }"),
         ("STEP", "retry = { tries = 1 }"),
-        ("STEP", "on_failure = { plugin = 'p' }"),
-        ("STEP", "rate = { in_flight = 1 }"),
     ] {
         let text = ["MORE", "SOURCE", "STEP"]
             .iter()
             .fold(ROUTE.to_owned(), |text, hole| text.replace(hole, if *hole == place { line } else { "" }));
         rights += usize::from(check(&schema, read, &text));
     }
-    assert_eq!(rights, 10);
+    assert_eq!(rights, 17);
     assert!(!check(&schema, read, "name = 'r'\n[source]\nplugin = 'p'\n"));
     assert!(!check(&schema, read, "[source]\nplugin = 'p'\n[[step]]\nname = 's'\nplugin = 'p'\n"));
     assert!(!check(&schema, read, "name = 'R'\n[source]\nplugin = 'p'\n[[step]]\nname = 's'\nplugin = 'p'\n"));
@@ -136,6 +166,14 @@ fn the_project_schema_agrees_with_reading() {
         ("data = 'd'\n[plugins]\nmap = { path = 'map.wasm' }", true),
         (&format!("[plugins]\nmap = {{ path = 'map.wasm', digest = 'sha256:{digest}' }}"), true),
         ("[secrets]\nA = { env = 'A' }\nB = { file = 'b' }\n[limits]\nmemory = '1GiB'", true),
+        ("[retention]\nok = '1h'\nsettled = '36500d'\nevents = 'never'\n[ledger]\nmax_bytes = '16MiB'", true),
+        ("retention = {}\nledger = {}", true),
+        ("[retention]\nok = '90'", false),
+        ("[retention]\nok = '90m'", false),
+        ("[retention]\nok = 'ever'", false),
+        ("[retention]\npending = '90d'", false),
+        ("[ledger]\nmax_bytes = 10", false),
+        ("[ledger]\nbytes = '1GiB'", false),
         ("data = ''", false),
         ("plugins = 'map'", false),
         ("[plugins]\nmap = 'map.wasm'", false),

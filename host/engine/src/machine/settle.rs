@@ -255,7 +255,8 @@ impl Machine {
         let entry = flight.members[member as usize];
         let status = entry.status;
         let failed = matches!(status, Status::Failed | Status::Rejected) && usize::from(entry.step) != SOURCE;
-        let half_done = self.cancelled && matches!(status, Status::Pending) && flight.unfinished;
+        // What waits in the ledger goes on waiting there: nobody would give it again.
+        let half_done = self.cancelled && status == Status::Pending && flight.unfinished && flight.is_page();
         let note = flight.notes.get(&member);
         if !(failed || half_done) || note.is_some_and(|note| note.passed || note.keeps_row) {
             return;

@@ -13,9 +13,11 @@ mod enter;
 mod flight;
 mod gate;
 mod ledger_entry;
+mod limits;
 mod order;
 mod park;
 mod progress;
+mod row;
 
 mod settle;
 mod tasks;

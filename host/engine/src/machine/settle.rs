@@ -1,14 +1,11 @@
 //! How a flight ends: what of it is written into the ledger.
 
-use super::flight::{Flight, Given, Note, Origin, Phase};
+use super::flight::{Flight, Given, Origin, Phase};
 use super::ledger_entry::SOURCE;
 use super::{Action, BatchNumber, Machine, counts_as_json};
 use crate::codes;
-use crate::plan::{Entry, LogLevel, OnError, RATIO_RECORDS_MIN, Rollback};
-use crate::ports::{
-    Applied, AttemptKind, AttemptRow, BatchCommit, Chunk, ChunkColumn, Payload, Progress as StepProgress, RecordRow,
-    StepCounts,
-};
+use crate::plan::{Entry, LogLevel, OnError, Rollback};
+use crate::ports::{AttemptKind, AttemptRow, BatchCommit, Chunk, ChunkColumn, Progress as StepProgress, StepCounts};
 use crossdock_model::{Column, Counts, Event, EventKind, Failure, Outcome, RecordId, Status, StepName};
 
 impl Machine {
@@ -40,57 +37,6 @@ impl Machine {
     pub(super) fn push_commit(&mut self, commit: BatchCommit) {
         self.commits_under_way += 1;
         self.actions.push(Action::Commit(Box::new(commit)));
-    }
-
-    /// Takes note of how many of a batch failed, for the share among the last ones.
-    fn note_failed(&mut self, counts: &Counts) {
-        let failed = bad(counts);
-        let of = u64::try_from(counts.total()).unwrap_or(0);
-        self.failed += failed;
-        if self.spec.policy.max_failed_ratio.is_none() {
-            return;
-        }
-        self.recent.push_back((failed, of));
-        let window = self.spec.policy.max_failed_window.max(RATIO_RECORDS_MIN);
-        let mut sum: u64 = self.recent.iter().map(|(_, of)| of).sum();
-        while let Some(&(_, oldest)) = self.recent.front().filter(|(_, oldest)| sum - oldest >= window) {
-            sum -= oldest;
-            self.recent.pop_front();
-        }
-    }
-
-    /// All or nothing: one record that is not well, and nothing more is done.
-    fn stop_if_not_all(&mut self, counts: &Counts) {
-        if self.spec.policy.rollback != Rollback::Run || !matches!(self.spec.entry, Entry::Source { .. }) {
-            return;
-        }
-        if bad(counts) > 0 {
-            let message = "a record failed, and the route does all of a run or nothing".to_owned();
-            self.stop_because(Failure::new(codes::STOPPED_AT_RECORD.name, message));
-        }
-        let (held, most) = (self.totals.read, self.spec.policy.rollback_records_max);
-        if held > most {
-            let message =
-                format!("the run has {held} records, more than rollback_records_max = {most} can be undone together");
-            self.stop_because(Failure::new(codes::ROLLBACK_TOO_LARGE.name, message));
-        }
-    }
-
-    fn stop_if_too_many_failed(&mut self) {
-        let failed = self.failed;
-        let policy = &self.spec.policy;
-        let too_many = if let Some(most) = policy.max_failed.filter(|&most| failed > most) {
-            format!("{failed} records failed, more than max_failed = {most}")
-        } else if let Some(ratio) = policy.max_failed_ratio {
-            let (failed, of) = self.recent.iter().fold((0, 0), |(a, b), (failed, of)| (a + failed, b + of));
-            if of < RATIO_RECORDS_MIN || failed as f64 <= ratio * of as f64 {
-                return;
-            }
-            format!("{failed} of the last {of} records failed, a larger share than max_failed_ratio = {ratio}")
-        } else {
-            return;
-        };
-        self.stop_because(Failure::new(codes::TOO_MANY_FAILED.name, too_many));
     }
 
     pub(super) fn empty_commit(&self, flight: &Flight) -> BatchCommit {
@@ -294,73 +240,6 @@ impl Machine {
         }
     }
 
-    pub(super) fn step_name(&self, step: usize) -> StepName {
-        if step == SOURCE {
-            return StepName::source();
-        }
-        let last = self.spec.steps.len().saturating_sub(1);
-        self.spec.steps.get(step.min(last)).map_or_else(StepName::source, |spec| spec.name.clone())
-    }
-
-    pub(super) fn row_for(
-        &self,
-        flight: &Flight,
-        member: u32,
-        open: bool,
-        given: &[Given],
-        places: &[Vec<Option<usize>>],
-    ) -> RecordRow {
-        let entry = flight.members[member as usize];
-        let nothing = Note::default();
-        let note = flight.notes.get(&member).unwrap_or(&nothing);
-        let kept = note.row.as_ref().filter(|_| note.keeps_row);
-        if let Some(row) = kept.or_else(|| self.further_on(flight, member)) {
-            return RecordRow { payload: Payload::Unchanged, open, run: self.spec.run.clone(), ..row.clone() };
-        }
-        let step = self.step_name(usize::from(entry.step));
-        let status = if open && flight.split.contains(&member) { Status::Processing } else { entry.status };
-        let at_rest = matches!(status, Status::Failed | Status::Rejected | Status::Indeterminate | Status::RollingBack);
-        let payload = match (status, &note.payload) {
-            (Status::Ok | Status::Dropped | Status::Skipped, _) => Payload::Gone,
-            (_, _) if flight.is_page() && open && !at_rest => Payload::AtSource,
-            (_, _) if !flight.is_page() && note.at.as_ref() == Some(&step) => Payload::Unchanged,
-            (_, Some(bytes)) => Payload::Kept(bytes.clone()),
-            (_, None) if open => Payload::AtSource,
-            (_, None) => Payload::Gone,
-        };
-        let mut applied: Vec<Applied> = note.row.as_ref().map_or_else(Vec::new, |row| row.applied.clone());
-        for (part, places) in given.iter().zip(places) {
-            let Some(place) = places[member as usize] else { continue };
-            let name = self.step_name(part.step);
-            if applied.iter().any(|earlier| earlier.step == name) {
-                continue;
-            }
-            let bytes = |column: &Option<Column>| {
-                column.as_ref().and_then(|column| column.get(place)).unwrap_or_default().to_vec()
-            };
-            let target_id = String::from_utf8_lossy(&bytes(&part.target_ids)).into_owned();
-            applied.push(Applied { step: name, target_id, receipt: bytes(&part.receipts), in_doubt: false });
-        }
-        RecordRow {
-            id: flight.id(member),
-            parent: note.parent.clone(),
-            status,
-            step,
-            generation: note.generation,
-            attempts: if note.rolls_back { 0 } else { note.attempts },
-            spent: if note.rolls_back { 0 } else { note.spent },
-            since: note.since.filter(|_| !note.rolls_back),
-            payload,
-            attributes: note.attributes.clone(),
-            failure: note.failure.clone(),
-            due: note.due,
-            applied,
-            order_key: flight.order_keys.get(&member).cloned(),
-            open,
-            run: self.spec.run.clone(),
-        }
-    }
-
     fn chunk(&self, flight: &Flight, members: &[u32], places: &[Vec<Option<usize>>]) -> Option<Chunk> {
         if members.is_empty() || self.spec.policy.log == LogLevel::Summary {
             return None;
@@ -494,12 +373,6 @@ impl Machine {
             exchanges: Vec::new(),
         });
     }
-}
-
-/// How many of these failed.
-fn bad(counts: &Counts) -> u64 {
-    let bad = [Status::Failed, Status::Rejected, Status::Indeterminate, Status::RollingBack];
-    bad.iter().map(|&status| u64::try_from(counts.get(status)).unwrap_or(0)).sum()
 }
 
 fn was_not_well(status: Status) -> bool {

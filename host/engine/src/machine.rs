@@ -163,6 +163,8 @@ pub struct Machine {
     chosen: VecDeque<RecordId>,
     /// Records in the ledger whose turn has come.
     freed: VecDeque<RecordId>,
+    /// With `Rollback::Run`: records that were split.
+    split_in_run: Vec<RecordRow>,
     /// They are being loaded.
     loading: bool,
     /// Rows to be put through.
@@ -234,6 +236,7 @@ impl Machine {
             commits_under_way: 0,
             chosen,
             freed: VecDeque::new(),
+            split_in_run: Vec::new(),
             loading: false,
             queue: VecDeque::new(),
             waiting: if from_source { opening.pending } else { 0 },

@@ -2,7 +2,7 @@
 
 use super::Machine;
 use crate::codes;
-use crate::plan::{Entry, RATIO_RECORDS_MIN, Rollback};
+use crate::plan::RATIO_RECORDS_MIN;
 use crossdock_model::{Counts, Failure, Status};
 
 impl Machine {
@@ -25,7 +25,7 @@ impl Machine {
 
     /// All or nothing: one record that is not well, and nothing more is done.
     pub(super) fn stop_if_not_all(&mut self, counts: &Counts) {
-        if self.spec.policy.rollback != Rollback::Run || !matches!(self.spec.entry, Entry::Source { .. }) {
+        if !self.undoes_whole_run() {
             return;
         }
         if bad(counts) > 0 {

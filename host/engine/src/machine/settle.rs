@@ -5,7 +5,9 @@ use super::ledger_entry::SOURCE;
 use super::{Action, BatchNumber, Machine, counts_as_json};
 use crate::codes;
 use crate::plan::{Entry, LogLevel, OnError, Rollback};
-use crate::ports::{AttemptKind, AttemptRow, BatchCommit, Chunk, ChunkColumn, Progress as StepProgress, StepCounts};
+use crate::ports::{
+    AttemptKind, AttemptRow, BatchCommit, Chunk, ChunkColumn, Payload, Progress as StepProgress, RecordRow, StepCounts,
+};
 use crossdock_model::{Column, Counts, Event, EventKind, Failure, Outcome, RecordId, Status, StepName};
 
 impl Machine {
@@ -160,6 +162,10 @@ impl Machine {
                 let row = self.row_for(&flight, member, open, &flight.given, &places);
                 if row.status == Status::RollingBack && note.is_some_and(|note| note.rolls_back) {
                     self.events.push(self.planned(&row));
+                }
+                if self.undoes_whole_run() && flight.split.contains(&member) {
+                    // Its parts are what goes on; it is ok when the whole run is.
+                    self.split_in_run.push(RecordRow { status: Status::Ok, payload: Payload::Gone, ..row.clone() });
                 }
                 commit.rows.push(row);
             }

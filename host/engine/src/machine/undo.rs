@@ -102,11 +102,15 @@ impl Machine {
         self.undoing.wait(due);
     }
 
+    /// All or nothing.
+    pub(super) fn undoes_whole_run(&self) -> bool {
+        self.spec.policy.rollback == Rollback::Run && matches!(self.spec.entry, Entry::Source { .. })
+    }
+
     /// With `Rollback::Run`: everything that the run did is to be undone. The rows are asked for. Says whether they
     /// still are.
     pub(super) fn plan_rollback_of_run(&mut self) -> bool {
-        let wanted = self.spec.policy.rollback == Rollback::Run && matches!(self.spec.entry, Entry::Source { .. });
-        if wanted && self.is_stopping() && self.undoing.plan == Plan::None {
+        if self.undoes_whole_run() && self.is_stopping() && self.undoing.plan == Plan::None {
             self.undoing.plan = Plan::Asked;
             self.actions.push(Action::TakeOpen);
         }

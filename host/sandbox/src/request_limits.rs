@@ -72,7 +72,8 @@ struct Turns {
 impl Turns {
     fn new(per_second: f64) -> Self {
         // What is no number is taken for the slowest rate: better too slow than too fast.
-        let per_second = per_second.max(PER_SECOND_MIN).min(PER_SECOND_MAX);
+        let per_second = if per_second.is_nan() { PER_SECOND_MIN } else { per_second };
+        let per_second = per_second.clamp(PER_SECOND_MIN, PER_SECOND_MAX);
         let interval = Duration::from_secs_f64(1.0 / per_second);
         Self { interval, ahead: BURST.saturating_sub(interval), full_at: None }
     }

@@ -75,6 +75,18 @@ impl Body {
         }
     }
 
+    /// Where a value is asked for first, as a JSON pointer.
+    pub(crate) fn place_of(&self, wanted: &Place) -> Option<String> {
+        let within =
+            |token: String, part: &Self| part.place_of(wanted).map(|place| format!("{}{place}", Pointer::of([token])));
+        match self {
+            Self::Plain(_) => None,
+            Self::Text(text) => text.places().any(|place| place == wanted).then(String::new),
+            Self::Array(items) => items.iter().zip(0_usize..).find_map(|(item, index)| within(index.to_string(), item)),
+            Self::Object(fields) => fields.iter().find_map(|(name, field)| within(name.clone(), field)),
+        }
+    }
+
     /// The body with the values of one record in it.
     ///
     /// # Errors
@@ -83,7 +95,7 @@ impl Body {
         match self {
             Self::Plain(value) => push_json(out, value),
             Self::Text(text) => match text.whole() {
-                Some(place) => match values.find(place)?.ok_or_else(|| place.missing())? {
+                Some(place) => match place.of(values)? {
                     Found::Json(raw) => out.extend_from_slice(raw.get().as_bytes()),
                     Found::Text(text) => push_json(out, &Value::String(text.into_owned())),
                 },

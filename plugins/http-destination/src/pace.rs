@@ -37,11 +37,12 @@ impl Pace {
         (left_ms >= wanted_ms && !control::cancelled()).then(|| left_ms.min(self.timeout_ms))
     }
 
-    /// Runs requests and remembers how long they took.
+    /// Runs requests and remembers how much of the call's time they took: when the host lets them wait for their turn,
+    /// that is not part of it.
     pub(crate) fn time<T>(&mut self, requests: impl FnOnce() -> T) -> T {
-        let before_ms = control::now_ms();
+        let before_ms = control::remaining_ms();
         let answers = requests();
-        let took_ms = control::now_ms().saturating_sub(before_ms);
+        let took_ms = before_ms.saturating_sub(control::remaining_ms());
         self.slowest_ms = self.slowest_ms.max(Some(took_ms));
         answers
     }

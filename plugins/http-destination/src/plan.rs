@@ -105,6 +105,9 @@ impl Plan {
         let check = check(&base, settings.check.as_ref())?;
         let write = write(&base, &settings, undo.as_ref())?;
         let idempotency = idempotency(&settings, &write)?;
+        if let Some(ask) = &probe {
+            can_find(ask, &write)?;
+        }
         let taken = write.template.header_names().chain(undo.iter().flat_map(|undo| undo.template.header_names()));
         let credentials = credentials(settings.auth, &taken.collect::<Vec<_>>())?;
         Ok(Self { credentials, timeout_ms, in_flight: settings.in_flight, idempotency, write, undo, probe, check })
@@ -247,6 +250,21 @@ fn ask(base: &str, written: &Probe) -> Result<Ask, CallError> {
             .transpose()?,
         target_id: pointer("/probe/target_id", written.target_id.as_deref())?,
     })
+}
+
+/// A probe that looks for a key which no write sends would find nothing, say "not applied", and have the record
+/// written twice.
+fn can_find(ask: &Ask, write: &Write) -> Result<(), CallError> {
+    if write.idempotency_header.is_some() || write.template.places().contains(&&Place::Key) {
+        return Ok(());
+    }
+    let Some(place) = ask.template.place_of(&Place::Key) else { return Ok(()) };
+    let problem = "the probe looks for `{{ key }}`, which no write sends: it would never find anything";
+    let fix = "say in which header the API wants the key with `idempotency_header`, put `{{ key }}` into `path`, \
+               `headers` or `body` of the write, or have the probe look for something that the write does send, such as \
+               `{{ id }}` or a value of the payload";
+    let failure = Failure::new("invalid-settings", problem).pointer(format!("/probe{place}")).detail(fix);
+    Err(CallError::invalid_settings(failure))
 }
 
 fn check(base: &str, written: Option<&Check>) -> Result<CheckPlan, CallError> {

@@ -6,6 +6,7 @@ use crossdock_sdk::{Failure, http};
 
 use crate::{
     body::Body,
+    find::Pointer,
     settings::Method,
     template::{Into, Place, Text, Values},
 };
@@ -45,6 +46,18 @@ impl Template {
         let headers = self.headers.iter().flat_map(|(_, value)| value.places());
         let body = self.body.iter().flat_map(Body::places);
         self.url.places().chain(headers).chain(body).collect()
+    }
+
+    /// Where a value is asked for first, as a JSON pointer into the settings that the template was made of.
+    pub(crate) fn place_of(&self, wanted: &Place) -> Option<String> {
+        if self.url.places().any(|place| place == wanted) {
+            return Some("/path".to_owned());
+        }
+        let header = self.headers.iter().find(|(_, value)| value.places().any(|place| place == wanted));
+        match header {
+            Some((name, _)) => Some(format!("/headers{}", Pointer::of([name.clone()]))),
+            None => self.body.as_ref()?.place_of(wanted).map(|place| format!("/body{place}")),
+        }
     }
 
     /// The request for one record.

@@ -18,13 +18,26 @@ pub(crate) enum Place {
     TargetId,
     /// A value within its payload.
     Payload(Pointer),
-    /// A value beside its payload, such as `steps.reserve.target_id`.
+    /// A value beside its payload, such as `steps.reserve.target_id` or `event.code`.
     Attribute(String),
     /// A value within the answer to the write.
     Answer(Pointer),
     /// The records of one request, as a JSON array.
     Records,
 }
+
+/// What the host puts beside a record that is given to a handler. Some may be missing: a success has no code.
+const EVENT: [&str; 9] = [
+    "event.kind",
+    "event.run",
+    "event.record",
+    "event.step",
+    "event.target_id",
+    "event.attempt",
+    "event.code",
+    "event.message",
+    "event.status",
+];
 
 /// Where a template stands, which decides what it may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +55,8 @@ pub(crate) enum Spot {
 impl Spot {
     fn allows(self, place: &Place) -> bool {
         match place {
+            // A handler's work is never undone.
+            place if place.is_event() => self == Self::Record,
             Place::Id | Place::Key | Place::Payload(_) | Place::Attribute(_) => {
                 matches!(self, Self::Record | Self::Undo)
             }
@@ -53,7 +68,9 @@ impl Spot {
     fn known(self) -> &'static str {
         match self {
             Self::Record => {
-                "here stand `id`, `key`, `payload`, `payload/FIELD`, `steps.STEP.target_id`, `attribute.NAME`"
+                "here stand `id`, `key`, `payload`, `payload/FIELD`, `steps.STEP.target_id`, `attribute.NAME`, and in a \
+                 handler `event.` with `kind`, `run`, `record`, `step`, `target_id`, `attempt`, `code`, `message` or \
+                 `status`"
             }
             Self::Undo => {
                 "here stand `id`, `key`, `target_id`, `payload/FIELD`, `answer/FIELD`, `steps.STEP.target_id`, \
@@ -72,7 +89,7 @@ impl Place {
             "key" => Self::Key,
             "target_id" => Self::TargetId,
             "records" => Self::Records,
-            _ if text.starts_with("steps.") => Self::Attribute(text.to_owned()),
+            _ if text.starts_with("steps.") || EVENT.contains(&text) => Self::Attribute(text.to_owned()),
             _ => match (text.strip_prefix("payload"), text.strip_prefix("answer"), text.strip_prefix("attribute.")) {
                 (Some(rest), ..) if begins_path(rest) => Self::Payload(path(rest)?),
                 (_, Some(rest), _) if begins_path(rest) => Self::Answer(path(rest)?),
@@ -84,6 +101,23 @@ impl Place {
             Ok(place)
         } else {
             Err(format!("`{{{{ {text} }}}}` has no value in this place; {}", spot.known()))
+        }
+    }
+
+    /// Whether it is one of the values that a handler is given beside the record.
+    fn is_event(&self) -> bool {
+        matches!(self, Self::Attribute(name) if EVENT.contains(&name.as_str()))
+    }
+
+    /// The value at this place. Of what a handler is told, what is missing is an empty text.
+    ///
+    /// # Errors
+    /// The record has none, or cannot be read.
+    pub(crate) fn of<'v>(&self, values: &'v dyn Values) -> Result<Found<'v>, Failure> {
+        match values.find(self)? {
+            Some(found) => Ok(found),
+            None if self.is_event() => Ok(Found::Text(Cow::Borrowed(""))),
+            None => Err(self.missing()),
         }
     }
 
@@ -262,7 +296,7 @@ impl Text {
 }
 
 fn insert(out: &mut String, place: &Place, values: &dyn Values, into: Into) -> Result<(), Failure> {
-    let text = match values.find(place)?.ok_or_else(|| place.missing())? {
+    let text = match place.of(values)? {
         Found::Text(text) => text,
         Found::Json(raw) if raw.get() == "null" => return Err(place.missing()),
         Found::Json(raw) => Cow::Owned(scalar_text(raw).ok_or_else(|| {
@@ -273,7 +307,8 @@ fn insert(out: &mut String, place: &Place, values: &dyn Values, into: Into) -> R
         })?),
     };
     match into {
-        Into::Url if text.is_empty() => return Err(place.missing()),
+        // Without a value a path would lead elsewhere; a field of the query may well be empty.
+        Into::Url if text.is_empty() && !(place.is_event() && out.contains('?')) => return Err(place.missing()),
         Into::Url => percent_encode(out, &text),
         Into::Header if text.chars().any(char::is_control) => {
             return Err(place

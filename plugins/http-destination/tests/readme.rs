@@ -12,10 +12,13 @@ fn readme() -> String {
 #[test]
 fn examples_are_settings_that_the_plugin_takes() {
     testing::secret("ERP_TOKEN", "s3cret");
+    testing::secret("SHOP_TOKEN", "s3cret");
     let mut ran = 0;
     for block in readme().split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()) {
         let table: toml::Table = toml::from_str(&block).unwrap();
-        let settings = match table.get("step").and_then(|steps| steps[0].get("settings")) {
+        let handler = table.get("step").and_then(|step| step.get("on_failure"));
+        let step = handler.or_else(|| table.get("step").and_then(|steps| steps.get(0)));
+        let settings = match step.and_then(|step| step.get("settings")) {
             Some(settings) => settings.as_table().unwrap().clone(),
             None => {
                 let mut part = table;
@@ -27,7 +30,7 @@ fn examples_are_settings_that_the_plugin_takes() {
         assert!(made.is_ok(), "{block}\n{}", made.unwrap_err());
         ran += 1;
     }
-    assert_eq!(ran, 2);
+    assert_eq!(ran, 3);
 }
 
 #[test]

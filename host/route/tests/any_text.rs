@@ -116,9 +116,9 @@ fn deep_and_long() {
     for text in [
         format!("a{} = 1", ".a".repeat(100_000)),
         format!("[{}a]", "a.".repeat(100_000)),
-        format!("a = {}", "[".repeat(100_000)),
+        format!("a = {}", "[".repeat(20_000)),
         format!("a = {}1{}", "[".repeat(70), "]".repeat(70)),
-        format!("a = {}", "{ a = ".repeat(100_000)),
+        format!("a = {}", "{ a = ".repeat(20_000)),
         format!("{} = 1", "a".repeat(500_000)),
         format!("name = '{}'", "a".repeat(500_000)),
         (0..20_000).map(|i| format!("key{i} = 1\n")).collect(),

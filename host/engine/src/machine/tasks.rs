@@ -81,6 +81,32 @@ impl Machine {
         flight.tasks.extend(tasks);
     }
 
+    /// The transformer that is being left has let these pass: dropped ones too, which is what it is there for.
+    pub(super) fn tasks_on_pass(&self, flight: &mut Flight) {
+        if !self.handles(flight.step, HandlerKind::OnSuccess) {
+            return;
+        }
+        let step = &self.spec.steps[flight.step].name;
+        let mut tasks = Vec::new();
+        for (position, &member) in flight.live.iter().enumerate() {
+            let status = flight.status(member);
+            if !matches!(status, Status::Processing | Status::Ok | Status::Dropped) {
+                continue;
+            }
+            let attempt = flight.attempts(member).max(1);
+            let told = Told { step: Some(step), target_id: "", attempt, status: status.as_str(), failure: None };
+            tasks.push(self.task(
+                HandlerPlace { step: Some(step.clone()), kind: HandlerKind::OnSuccess },
+                flight.id(member),
+                flight.generation(member),
+                flight.batch.payloads.get(position).unwrap_or_default().to_vec(),
+                flight.batch.attributes_of(position),
+                &told,
+            ));
+        }
+        flight.tasks.extend(tasks);
+    }
+
     /// The record was given up at the step where it stands.
     pub(super) fn task_on_failure(&self, flight: &Flight, member: u32) -> Option<HandlerTask> {
         let entry = flight.members.get(member as usize)?;

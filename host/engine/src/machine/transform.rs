@@ -253,6 +253,7 @@ impl Machine {
             live.extend(more);
         }
         self.note_blockers(flight);
+        self.tasks_on_pass(flight);
         flight.live = live;
         flight.batch = std::sync::Arc::new(batch);
         self.meet_known_children(flight);

@@ -1,40 +1,14 @@
 //! The ERP itself: what it answers to each request, and what it books.
 
-use std::time::Duration;
-
-use axum::http::Uri;
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     document::{Document, Refusal},
     faults::{Cut, Faults, Rule},
+    orders::Orders,
+    reply::{Call, Reply, body, error, query},
     store::{Change, Entry, Kept, Store},
 };
-
-/// One request as it came in.
-pub(crate) struct Call<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) uri: &'a Uri,
-    pub(crate) key: Option<&'a str>,
-    pub(crate) authorized: bool,
-    pub(crate) body: &'a [u8],
-}
-
-/// What is sent back.
-#[derive(Debug, Default)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) body: Option<Value>,
-    pub(crate) retry_after_s: Option<u64>,
-    /// The document was there already, under the same key.
-    pub(crate) replayed: bool,
-    /// Close the connection instead of answering.
-    pub(crate) cut: bool,
-    pub(crate) delay: Duration,
-    /// For the ledger: what changed.
-    applied: Option<String>,
-    items: Option<Value>,
-}
 
 /// What a request asks for.
 enum Ask {
@@ -43,6 +17,7 @@ enum Ask {
     Show(String),
     Find { reference: Option<String>, key: Option<String> },
     Cancel(String),
+    Orders(Orders),
     Health,
     Nonsense(u16, String),
 }
@@ -103,6 +78,10 @@ impl Ask {
             }
             ("GET", ["documents", id]) => Self::Show((*id).to_owned()),
             ("DELETE", ["documents", id]) => Self::Cancel((*id).to_owned()),
+            (method, ["orders" | "notices", ..]) => match Orders::of(method, &parts, call) {
+                Ok(ask) => Self::Orders(ask),
+                Err((status, problem)) => Self::Nonsense(status, problem),
+            },
             (_, ["documents" | "health", ..]) => Self::Nonsense(405, "No such method here".to_owned()),
             _ => Self::Nonsense(404, "No such address".to_owned()),
         }
@@ -115,6 +94,7 @@ impl Ask {
             Self::CreateBatch(items) => items.iter().map(|item| reference_of(item)).collect(),
             Self::Show(id) | Self::Cancel(id) => change.by_id(id)?.map(|kept| kept.reference).into_iter().collect(),
             Self::Find { reference, .. } => reference.iter().cloned().collect(),
+            Self::Orders(ask) => ask.order().map(str::to_owned).into_iter().collect(),
             Self::Health | Self::Nonsense(..) => Vec::new(),
         })
     }
@@ -130,6 +110,7 @@ impl Ask {
             }),
             Self::Find { reference, key } => find(change, reference.as_deref(), key.as_deref()),
             Self::Cancel(id) => cancel(change, id),
+            Self::Orders(ask) => ask.apply(change, call.key),
             Self::Health => Ok(body(200, json!({ "status": "up" }))),
             Self::Nonsense(status, message) => Ok(error(*status, "BAD_REQUEST", "", message)),
         }
@@ -203,19 +184,6 @@ fn receipt(kept: &Kept) -> Value {
 fn reference_of(raw: &RawValue) -> String {
     let value: Value = serde_json::from_str(raw.get()).unwrap_or_default();
     value["reference"].as_str().unwrap_or_default().to_owned()
-}
-
-fn query(uri: &Uri, name: &str) -> Option<String> {
-    let axum::extract::Query(pairs) = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
-    pairs.into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
-}
-
-fn body(status: u16, body: Value) -> Reply {
-    Reply { status, body: Some(body), ..Reply::default() }
-}
-
-fn error(status: u16, code: &str, field: &str, message: &str) -> Reply {
-    body(status, json!({ "error": { "code": code, "field": field, "message": message } }))
 }
 
 fn refused(refusal: &Refusal) -> Reply {

@@ -17,8 +17,10 @@ use tokio::net::TcpListener;
 
 use crate::{
     connection::{CuttableListener, Scissors},
-    erp::{self, Call},
+    erp,
     faults::{Faults, Rule},
+    orders,
+    reply::Call,
     store::Store,
 };
 
@@ -43,6 +45,7 @@ pub async fn serve(listener: TcpListener, store: Store, options: Options) -> std
     let router = Router::new()
         .route("/_ledger", get(ledger))
         .route("/_ledger/summary", get(summary))
+        .route("/_ledger/orders", get(show_orders))
         .route("/_faults", get(show_faults).put(put_faults).delete(lift_faults))
         .fallback(api)
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
@@ -133,6 +136,11 @@ async fn ledger(State(shared): State<Arc<Shared>>, Query(query): Query<LedgerQue
 async fn summary(State(shared): State<Arc<Shared>>) -> Response {
     let summary = shared.erp().store.summary();
     summary.map_or_else(|error| broken(&error), |summary| Json(summary).into_response())
+}
+
+async fn show_orders(State(shared): State<Arc<Shared>>) -> Response {
+    let orders = orders::ledger(&mut shared.erp().store);
+    orders.map_or_else(|error| broken(&error), |orders| Json(orders).into_response())
 }
 
 async fn show_faults(State(shared): State<Arc<Shared>>) -> Response {

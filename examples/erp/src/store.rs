@@ -33,9 +33,32 @@ const SCHEMA: &str = "
         items     TEXT
     ) STRICT;
     CREATE INDEX IF NOT EXISTS requests_by_reference ON requests (reference);
+    CREATE TABLE IF NOT EXISTS orders (
+        number    INTEGER PRIMARY KEY AUTOINCREMENT,
+        id        TEXT NOT NULL UNIQUE,
+        status    TEXT NOT NULL,
+        reason    TEXT,
+        body      TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS orders_by_status ON orders (status, number);
+    CREATE TABLE IF NOT EXISTS marks (
+        number    INTEGER PRIMARY KEY AUTOINCREMENT,
+        order_id  TEXT NOT NULL,
+        key       TEXT UNIQUE,
+        status    TEXT,
+        reason    TEXT,
+        time      TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS marks_by_order ON marks (order_id);
+    CREATE TABLE IF NOT EXISTS notices (
+        number    INTEGER PRIMARY KEY AUTOINCREMENT,
+        key       TEXT UNIQUE,
+        body      TEXT NOT NULL,
+        time      TEXT NOT NULL
+    ) STRICT;
 ";
 
-const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+pub(crate) const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
 /// The database of the stand-in.
 pub struct Store(Connection);
@@ -67,7 +90,7 @@ pub(crate) struct Entry {
 }
 
 /// The store within one transaction.
-pub(crate) struct Change<'a>(Transaction<'a>);
+pub(crate) struct Change<'a>(pub(crate) Transaction<'a>);
 
 impl Store {
     /// Opens a database file, and makes it if it is not there.

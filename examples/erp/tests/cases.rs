@@ -42,6 +42,11 @@ fn faults() {
 }
 
 #[test]
+fn orders() {
+    check("orders");
+}
+
+#[test]
 fn token() {
     check("token");
 }
@@ -53,7 +58,7 @@ fn every_case_file_is_run() {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     files.sort();
-    assert_eq!(files, ["batch", "documents", "faults", "idempotency", "token", "validation"]);
+    assert_eq!(files, ["batch", "documents", "faults", "idempotency", "orders", "token", "validation"]);
 }
 
 fn cases() -> std::path::PathBuf {

@@ -172,7 +172,16 @@ impl Host {
         let at = SystemClock.now();
         let known = ledger.reader()?.plan(&hash)?.is_some();
         if will_run > 0 && !known {
-            let plan = Plan { hash: hash.clone(), route: route.clone(), at, entries, filter: format!("{choice:?}") };
+            let plan = Plan {
+                hash: hash.clone(),
+                route: route.clone(),
+                route_hash: loaded.route.hash().to_owned(),
+                recorded: false,
+                at,
+                entries,
+                filter: format!("{choice:?}"),
+                edit: None,
+            };
             ledger.save_plan(plan).await?;
             let message = format!("resync planned: {will_run} of {} record(s) would run", records.len());
             let event = event(at, EventKind::ResyncPlanned, message, &hash);
@@ -209,7 +218,7 @@ impl Host {
         if plan_hash(loaded.route.hash(), &plan.entries) != plan.hash {
             return Err(stale(format!("route {} has changed", plan.route)));
         }
-        let changes = ledger.reader()?.plan_changes(&plan)?;
+        let changes = ledger.reader()?.plan_changes(&plan.route, &plan.entries)?;
         if let Some(first) = changes.first() {
             return Err(stale(format!("{} record(s) have changed, first {},", changes.len(), first.id)));
         }
@@ -300,7 +309,8 @@ impl Host {
     ) -> Result<Vec<Decided>, Error> {
         let (route, found) = self.found(choice)?.ok_or_else(|| none_fits("none fits"))?;
         let ids = found.into_iter().map(|record| record.id).collect();
-        let decision = Decision { status, reason: reason.to_owned(), target_id, at: SystemClock.now() };
+        let at = SystemClock.now();
+        let decision = Decision { status, reason: reason.to_owned(), target_id, destinations: Vec::new(), at };
         Ok(self.ledger()?.decide(route, ids, decision).await?)
     }
 

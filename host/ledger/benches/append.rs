@@ -46,6 +46,8 @@ fn batch(n: u64) -> BatchCommit {
         state: vec![],
         progress: None,
         closes: true,
+        tasks: vec![],
+        settles_open: false,
     }
 }
 

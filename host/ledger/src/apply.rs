@@ -2,16 +2,18 @@
 
 use crate::error::LedgerError;
 use crate::inflight::{self, Inflight, Kind};
+use crate::quarantine::{self, Quarantined};
 use crate::record::{self, StoredRecord};
+use crate::recovery::Ended;
 use crate::run::{self, StoredBatch, StoredRun, Totals};
 use crate::seal::sealed;
 use crate::work::{Origin, RunInMemory, StoredRoute, Work};
-use crate::{chunk, recovery};
+use crate::{chunk, opening, recovery, task};
 use crossdock_engine::ports::{
-    BatchCommit, DueRows, Intent, Progress, RecordRow, RunEnd, RunOpening, RunStart, StateWrite,
+    BatchCommit, DueRows, Intent, Payload, Progress, RecordRow, RunEnd, RunOpening, RunStart, StateWrite,
 };
 use crossdock_model::{
-    Checkpoint, Event, EventKind, Failure, RecordId, RouteName, RunId, RunStatus, StepName, Timestamp,
+    Checkpoint, Event, EventKind, Failure, RecordId, RouteName, RunId, RunStatus, Status, StepName, Timestamp,
 };
 use rusqlite::{OptionalExtension, params_from_iter};
 
@@ -44,6 +46,7 @@ pub(crate) fn begin_run(work: &mut Work<'_>, start: RunStart) -> Done<RunOpening
         status: RunStatus::Running,
         reason: None,
         totals: Totals::default(),
+        moved: Some(false),
     };
     run.write(work.conn)?;
     work.count("run", 1);
@@ -58,22 +61,36 @@ pub(crate) fn begin_run(work: &mut Work<'_>, start: RunStart) -> Done<RunOpening
     };
     work.event(route, &started)?;
     work.memory.runs.insert(start.run, RunInMemory { run, changed: false });
-    let (pending, next_due) = work.conn.query_row(
-        "SELECT count(*), min(due) FROM record WHERE route = ?1 AND due IS NOT NULL AND open = 0",
-        [route],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?)),
-    )?;
-    let open = {
-        let sql = format!("SELECT {} FROM record r WHERE r.route = ?1 AND r.open = 1 ORDER BY r.key", record::COLUMNS);
-        let mut statement = work.conn.prepare_cached(&sql)?;
-        statement.query_and_then([route], StoredRecord::read)?.collect::<Result<Vec<_>, _>>()?
-    };
+    opening::release_waiting(work, route, start.at.0)?;
+    let (pending, next_due) = opening::waiting(work.conn, route)?;
+    let open = open(work, route)?;
+    let stored = StoredRoute::by_key(work.conn, route)?;
     Ok(Ok(RunOpening {
-        checkpoint: StoredRoute::by_key(work.conn, route)?.checkpoint.map(Checkpoint),
         open: rows(work, open)?,
-        pending: u64::try_from(pending).unwrap_or(0),
+        pending,
         next_due: next_due.map(Timestamp),
+        rolling_back: opening::rolling_back(work.conn, route)?,
+        blocking: opening::blocking(work.conn, route)?,
+        deaths: opening::deaths(work.conn, route, key, stored.checkpoint_at)?,
+        checkpoint: stored.checkpoint.map(Checkpoint),
     }))
+}
+
+/// The open records of a route, oldest first.
+fn open(work: &Work<'_>, route: i64) -> Result<Vec<StoredRecord>, LedgerError> {
+    let sql = format!("SELECT {} FROM record r WHERE r.route = ?1 AND r.open = 1 ORDER BY r.key", record::COLUMNS);
+    work.conn.prepare_cached(&sql)?.query_and_then([route], StoredRecord::read)?.collect()
+}
+
+/// Open records for which something was or may have been applied, without their payloads.
+pub(crate) fn open_applied(work: &Work<'_>, route: &RouteName) -> Done<Vec<RecordRow>> {
+    let Some(route) = work.known_route(route) else { return Ok(Ok(Vec::new())) };
+    let wanted = |stored: &StoredRecord| !stored.applied.is_empty() || stored.status == Status::Indeterminate;
+    let rows = open(work, route)?.into_iter().filter(wanted).map(|stored| {
+        let run = work.run_id(stored.run)?;
+        Ok(stored.with_payload(Payload::Unchanged, run))
+    });
+    Ok(Ok(rows.collect::<Result<_, LedgerError>>()?))
 }
 
 fn rows(work: &Work<'_>, stored: Vec<StoredRecord>) -> Result<Vec<RecordRow>, LedgerError> {
@@ -95,7 +112,12 @@ pub(crate) fn intend(work: &mut Work<'_>, intent: Intent) -> Done<()> {
     if let Err(refusal) = inflight::validate_intent(&intent) {
         return Ok(Err(refusal));
     }
-    let kind = Kind::Intent { attempts: intent.attempts, generations: intent.generations };
+    let kind = Kind::Intent {
+        attempts: intent.attempts,
+        generations: intent.generations,
+        careful: intent.careful,
+        effect: intent.effect,
+    };
     let written = work.next_commit();
     let origin = Origin { route, run, batch: batch_number(intent.batch), at: intent.at.0, written };
     append_inflight(work, origin, intent.step, intent.open, intent.ids, kind)?;
@@ -129,6 +151,11 @@ fn refuse(work: &Work<'_>, commit: &BatchCommit) -> Result<(i64, i64), LedgerErr
     if let Some(progress) = &commit.progress {
         inflight::validate_progress(progress)?;
     }
+    if commit.settles_open && commit.checkpoint.is_none() {
+        let why = "a commit settles what is open and moves no checkpoint".to_owned();
+        return Err(LedgerError::BadCommit { why });
+    }
+    task::refuse_unknown_runs(work.conn, &commit.tasks, &commit.run)?;
     Ok(keys)
 }
 
@@ -155,6 +182,11 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
     }
     if let Some(Checkpoint(checkpoint)) = commit.checkpoint {
         pass(work, route, &commit.passed)?;
+        if commit.settles_open {
+            for before in open(work, route)? {
+                close(work, before)?;
+            }
+        }
         let name = commit.route.as_str().to_owned();
         StoredRoute { key: route, name, checkpoint: Some(checkpoint), checkpoint_at: Some(commit.at.0) }
             .write(work.conn)?;
@@ -169,6 +201,7 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
     for (step, write) in commit.state {
         write_state(work, route, &step, write)?;
     }
+    task::add(work, route, commit.tasks, commit.at.0)?;
     if let Some(Progress { step, ids, target_ids, receipts, open }) = commit.progress {
         append_inflight(work, origin, step, open, ids, Kind::Progress { target_ids, receipts })?;
     }
@@ -182,6 +215,7 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
     let totals = Totals { read: commit.read, resumed: commit.resumed, counts: commit.counts, steps: commit.steps };
     if let Some(running) = work.memory.runs.get_mut(&commit.run) {
         running.run.totals.merge(&totals);
+        running.run.moved = Some(moves || running.run.moved == Some(true));
         running.changed = true;
     }
     let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
@@ -205,14 +239,23 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
 fn pass(work: &mut Work<'_>, route: i64, passed: &[RecordId]) -> Result<(), LedgerError> {
     for id in passed {
         if let Some(before) = record::find(work.conn, route, &id.0)?.filter(|before| before.open) {
-            let after = StoredRecord { open: false, ..before.clone() };
-            work.put(Some(before), after, None)?;
+            close(work, before)?;
         }
     }
     Ok(())
 }
 
-fn write_state(work: &mut Work<'_>, route: i64, step: &StepName, write: StateWrite) -> Result<(), LedgerError> {
+fn close(work: &mut Work<'_>, before: StoredRecord) -> Result<(), LedgerError> {
+    let after = StoredRecord { open: false, ..before.clone() };
+    work.put(Some(before), after, None)
+}
+
+pub(crate) fn write_state(
+    work: &mut Work<'_>,
+    route: i64,
+    step: &StepName,
+    write: StateWrite,
+) -> Result<(), LedgerError> {
     let key: Option<i64> = work
         .conn
         .prepare_cached("SELECT key FROM plugin_state WHERE route = ?1 AND step = ?2 AND name = ?3")?
@@ -268,7 +311,7 @@ pub(crate) fn due(
         },
     };
     let (whose, key) = run.map_or(("r.route = ?1", route), |run| ("r.run = ?1", run));
-    let waiting = format!("{whose} AND r.due IS NOT NULL AND r.open = 0");
+    let waiting = format!("{whose} AND r.due IS NOT NULL AND r.open = 0 AND r.status <> 'rolling-back'");
     let sql = format!(
         "SELECT {} FROM record r WHERE {waiting} AND r.due <= ?2 ORDER BY r.due, r.key LIMIT ?3",
         record::COLUMNS
@@ -292,6 +335,26 @@ pub(crate) fn due(
     Ok(Ok(DueRows { rows: rows(work, stored)?, pending, next_due: next_due.map(Timestamp) }))
 }
 
+/// Records that are being undone, those whose row was made last first, and how many wait beside them.
+pub(crate) fn rolling_back(work: &Work<'_>, route: &RouteName, now: Timestamp, limit: u32) -> Done<DueRows> {
+    let Some(route) = work.known_route(route) else { return Ok(Ok(DueRows::default())) };
+    let all = "FROM record r WHERE r.route = ?1 AND r.status = 'rolling-back'";
+    let sql = format!("SELECT {} {all} AND r.due <= ?2 ORDER BY r.key DESC LIMIT ?3", record::COLUMNS);
+    let stored = work
+        .conn
+        .prepare_cached(&sql)?
+        .query_and_then((route, now.0, limit), StoredRecord::read)?
+        .collect::<Result<Vec<_>, _>>()?;
+    // Those that are given are the newest of those that are due: the others are older, or their time has not come.
+    let last = stored.last().map_or(i64::MAX, |record| record.key);
+    let (others, next_due): (i64, Option<i64>) = work
+        .conn
+        .prepare_cached(&format!("SELECT count(r.due), min(r.due) {all} AND (r.key < ?2 OR r.due > ?3)"))?
+        .query_row((route, last, now.0), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let pending = u64::try_from(others).unwrap_or(0);
+    Ok(Ok(DueRows { rows: rows(work, stored)?, pending, next_due: next_due.map(Timestamp) }))
+}
+
 /// These records, as far as they have a row.
 pub(crate) fn load(work: &Work<'_>, route: &RouteName, ids: &[RecordId]) -> Done<Vec<RecordRow>> {
     let Some(route) = work.known_route(route) else { return Ok(Ok(Vec::new())) };
@@ -311,8 +374,15 @@ pub(crate) fn end_run(work: &mut Work<'_>, end: RunEnd) -> Done<()> {
     if end.status == RunStatus::Running {
         return Ok(Err(LedgerError::BadCommit { why: "a run cannot end as running".to_owned() }));
     }
+    if let Err(refusal) = task::refuse_unknown_runs(work.conn, &end.tasks, &end.run) {
+        return Ok(Err(refusal));
+    }
+    let quarantine = match quarantined(work, &end) {
+        Ok(found) => found,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     // Nothing answers any more for what is still under way.
-    recovery::settle_run(work, &end.run, key, end.at)?;
+    recovery::settle_run(work, &end.run, key, end.at, Ended::Run)?;
     let sum = run::sum_of_batches(work.conn, key)?;
     let wrong = sum.imbalance().or_else(|| differs(&sum, &end));
     let accounting = wrong.map(|why| LedgerError::Accounting { run: end.run.0.clone(), why });
@@ -335,6 +405,10 @@ pub(crate) fn end_run(work: &mut Work<'_>, end: RunEnd) -> Done<()> {
         };
         work.event(route, &event)?;
     }
+    task::add(work, route, end.tasks, end.at.0)?;
+    if let Some(found) = quarantine {
+        quarantine::set(work, route, found)?;
+    }
     if let Some(running) = work.memory.runs.get_mut(&end.run) {
         running.run.ended = Some(end.at.0);
         running.run.status = if accounting.is_some() { RunStatus::Failed } else { end.status };
@@ -342,6 +416,17 @@ pub(crate) fn end_run(work: &mut Work<'_>, end: RunEnd) -> Done<()> {
         running.changed = true;
     }
     Ok(accounting.map_or(Ok(()), Err))
+}
+
+/// What is not to be used any more, with the digest that the run began with.
+fn quarantined(work: &Work<'_>, end: &RunEnd) -> Result<Option<Quarantined>, LedgerError> {
+    let Some(step) = &end.quarantine else { return Ok(None) };
+    let plugins = work.memory.runs.get(&end.run).map(|running| running.run.plugins.as_slice()).unwrap_or_default();
+    let Some((.., digest)) = plugins.iter().find(|(name, ..)| name == step) else {
+        return Err(LedgerError::BadCommit { why: format!("run {} has no plugin at step {step}", end.run) });
+    };
+    let reason = end.reason.as_ref().map_or_else(|| "too many faults".to_owned(), |reason| reason.message.clone());
+    Ok(Some(Quarantined { step: step.clone(), digest: digest.clone(), reason, at: end.at }))
 }
 
 fn differs(sum: &Totals, end: &RunEnd) -> Option<String> {

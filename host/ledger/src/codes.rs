@@ -20,5 +20,6 @@ pub const CODES: &[Code] = &[
     Code { name: "ledger-bad-query", page: include_str!("../codes/ledger-bad-query.md") },
     Code { name: "ledger-query-too-long", page: include_str!("../codes/ledger-query-too-long.md") },
     Code { name: "process-ended", page: include_str!("../codes/process-ended.md") },
+    Code { name: "record-edited", page: include_str!("../codes/record-edited.md") },
     Code { name: "in-doubt", page: include_str!("../codes/in-doubt.md") },
 ];

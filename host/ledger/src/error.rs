@@ -244,6 +244,7 @@ mod tests {
     fn each_code_has_a_page_and_each_page_a_code() {
         let mut used: BTreeSet<&str> = all().iter().map(Explained::code).collect();
         used.extend([crate::recovery::PROCESS_ENDED, crate::recovery::IN_DOUBT]);
+        used.insert(crate::edit::RECORD_EDITED);
         let listed: BTreeSet<&str> = CODES.iter().map(|code| code.name).collect();
         assert_eq!(used, listed);
         for code in CODES {

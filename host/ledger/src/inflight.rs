@@ -14,7 +14,14 @@ pub(crate) const COLUMNS: &str =
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Invariant 5: these may be applied soon, or are by now.
-    Intent { attempts: Vec<u32>, generations: Vec<u32> },
+    Intent {
+        attempts: Vec<u32>,
+        generations: Vec<u32>,
+        /// See [`Intent::careful`].
+        careful: bool,
+        /// See [`Intent::effect`].
+        effect: bool,
+    },
     /// These were applied.
     Progress { target_ids: Option<Column>, receipts: Option<Column> },
 }
@@ -39,9 +46,21 @@ fn damaged() -> LedgerError {
     LedgerError::Damaged { what: "an intent is not in the form it was written in".to_owned() }
 }
 
-/// Refuses an intent whose columns differ in length.
+/// In the stored form of an intent; one of format 1 has no flags and was made for a destination.
+const CAREFUL: u64 = 1;
+const EFFECT: u64 = 2;
+
+/// Refuses an intent whose columns differ in length, or that is careful of several records, or of no use.
 pub(crate) fn validate_intent(intent: &Intent) -> Result<(), LedgerError> {
     let count = intent.ids.len();
+    if intent.careful && count != 1 {
+        let why = format!("an intent is for {count} records and calls itself careful");
+        return Err(LedgerError::BadCommit { why });
+    }
+    if !intent.careful && !intent.effect {
+        let why = "an intent is neither for a destination nor careful".to_owned();
+        return Err(LedgerError::BadCommit { why });
+    }
     if intent.attempts.len() == count && intent.generations.len() == count {
         return utf8(&intent.ids);
     }
@@ -75,8 +94,9 @@ impl Inflight {
         let mut body = Writer::default();
         body.column(&self.ids);
         let kind = match &self.kind {
-            Kind::Intent { attempts, generations } => {
+            Kind::Intent { attempts, generations, careful, effect } => {
                 attempts.iter().chain(generations).for_each(|&number| body.number(u64::from(number)));
+                body.number(u64::from(*careful) * CAREFUL + u64::from(*effect) * EFFECT);
                 "intent"
             }
             Kind::Progress { target_ids, receipts } => {
@@ -111,7 +131,9 @@ impl Inflight {
         let kind = match row.get::<_, String>(1)?.as_str() {
             "intent" => {
                 let attempts = numbers(&mut body, ids.len())?;
-                Kind::Intent { attempts, generations: numbers(&mut body, ids.len())? }
+                let generations = numbers(&mut body, ids.len())?;
+                let flags = if body.end().is_ok() { EFFECT } else { body.number()? };
+                Kind::Intent { attempts, generations, careful: flags & CAREFUL != 0, effect: flags & EFFECT != 0 }
             }
             "progress" => Kind::Progress { target_ids: body.maybe_column()?, receipts: body.maybe_column()? },
             _ => return Err(damaged()),

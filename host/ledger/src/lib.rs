@@ -10,10 +10,13 @@ mod chunk;
 mod codec;
 pub mod codes;
 mod decide;
+mod edit;
 mod error;
 mod inflight;
 mod lock;
+mod opening;
 mod plan;
+mod quarantine;
 mod reader;
 mod record;
 mod recovery;
@@ -21,6 +24,7 @@ mod run;
 mod schema;
 mod seal;
 mod store;
+mod task;
 mod trace;
 mod verify;
 mod work;
@@ -28,12 +32,16 @@ mod writer;
 
 pub use codes::CODES;
 pub use decide::{Decided, Decision};
+pub use edit::{Edit, Edited};
 pub use error::{LedgerError, QUERY_TIME_MAX_MS};
-pub use plan::{Plan, PlanChange, PlanEntry};
+pub use plan::{PLAN_PART_RECORDS_MAX, Plan, PlanChange, PlanEntry, PlanSummary};
+pub use quarantine::Quarantined;
 pub use reader::{
-    AttemptDetail, ChunkEntry, Cursor, EventFilter, EventOrder, InFlight, LedgerReader, LoggedEvent, Page,
-    RecordDetail, RecordFilter, RecordFound, RecordSummary, RouteStanding, RunDetail, RunSummary,
+    AttemptDetail, ChunkEntry, Cursor, EventFilter, EventOrder, FAILURE_GROUPS_MAX, FailureGroup, FailureGroups,
+    HandlerNumbers, InFlight, LedgerReader, LoggedEvent, Page, RecordDetail, RecordFilter, RecordFound, RecordSummary,
+    Records, RollbackNumbers, RouteStanding, RunDetail, RunSummary, TaskDetail,
 };
 pub use schema::START_CHECK_MAX_BYTES;
 pub use store::{LedgerStore, OpenOptions, WriterStats};
+pub use task::TaskStanding;
 pub use verify::{VerifyReport, Violation, verify};

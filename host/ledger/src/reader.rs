@@ -4,21 +4,25 @@
 //! moment. Calls block; from asynchronous code, make them on a thread for blocking work.
 
 mod detail;
+mod groups;
 mod log;
 mod records;
 mod runs;
 mod summary;
 mod types;
 
+pub use groups::FAILURE_GROUPS_MAX;
 pub(crate) use summary::{CHUNK_COLUMNS, ChunkMeta, read_chunk};
 pub use types::{
-    AttemptDetail, ChunkEntry, Cursor, EventFilter, EventOrder, InFlight, LoggedEvent, Page, RecordDetail,
-    RecordFilter, RecordFound, RecordSummary, RouteStanding, RunDetail, RunSummary,
+    AttemptDetail, ChunkEntry, Cursor, EventFilter, EventOrder, FailureGroup, FailureGroups, HandlerNumbers, InFlight,
+    LoggedEvent, Page, RecordDetail, RecordFilter, RecordFound, RecordSummary, RollbackNumbers, RouteStanding,
+    RunDetail, RunSummary, TaskDetail,
 };
 
 use crate::error::LedgerError;
 use crate::lock::WriterLock;
-use crate::plan::{self, Plan, PlanChange};
+use crate::plan::{self, Plan, PlanChange, PlanEntry, PlanSummary};
+use crate::quarantine::{self, Quarantined};
 use crate::schema;
 use crossdock_model::{RecordId, RouteName, RunId};
 use rusqlite::Connection;
@@ -27,6 +31,49 @@ use std::sync::{Mutex, PoisonError};
 
 /// The most entries that one page can have; a greater limit is taken as this one.
 pub(crate) const PAGE_MAX: u32 = 10_000;
+
+/// How many records [`Records`] reads at a time.
+const RECORDS_A_PAGE: u32 = 1_000;
+
+/// Records that are read page by page. Ends after the first error.
+#[derive(Debug)]
+pub struct Records<'a> {
+    reader: &'a LedgerReader,
+    filter: RecordFilter,
+    page: std::vec::IntoIter<RecordSummary>,
+    next: Next,
+}
+
+#[derive(Debug)]
+enum Next {
+    First,
+    After(Cursor),
+    Nothing,
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<RecordSummary, LedgerError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(record) = self.page.next() {
+                return Some(Ok(record));
+            }
+            let after = match std::mem::replace(&mut self.next, Next::Nothing) {
+                Next::Nothing => return None,
+                Next::First => None,
+                Next::After(cursor) => Some(cursor),
+            };
+            match self.reader.records(&self.filter, RECORDS_A_PAGE, after.as_ref()) {
+                Ok(page) => {
+                    self.page = page.items.into_iter();
+                    self.next = page.next.map_or(Next::Nothing, Next::After);
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
 
 /// A ledger in a folder, open for reading.
 #[derive(Debug)]
@@ -63,6 +110,31 @@ impl LedgerReader {
     ) -> Result<Page<RecordSummary>, LedgerError> {
         let alive = self.writer_alive();
         self.ask(|conn| records::list(conn, filter, limit, after, alive))
+    }
+
+    /// All records that a filter lets through, in the order of [`records`](Self::records), read page by page.
+    #[must_use]
+    pub fn all_records(&self, filter: RecordFilter) -> Records<'_> {
+        Records { reader: self, filter, page: Vec::new().into_iter(), next: Next::First }
+    }
+
+    /// How many records a filter lets through. Records that went through at the first attempt are counted a batch at
+    /// a time: one that also has a row, because it came again later, is counted for both.
+    ///
+    /// # Errors
+    /// `ledger-bad-query` for a text without letters and digits; `ledger-query-too-long`; damage that was met.
+    pub fn count(&self, filter: &RecordFilter) -> Result<u64, LedgerError> {
+        let alive = self.writer_alive();
+        self.ask(|conn| groups::count(conn, filter, alive))
+    }
+
+    /// Failures of the records that a filter lets through, by cause: at most [`FAILURE_GROUPS_MAX`] groups, the
+    /// largest first. Records that were skipped keep their failure; leave them out by their status.
+    ///
+    /// # Errors
+    /// `ledger-bad-query` for a text without letters and digits; `ledger-query-too-long`; damage that was met.
+    pub fn failure_groups(&self, filter: &RecordFilter) -> Result<FailureGroups, LedgerError> {
+        self.ask(|conn| groups::failures(conn, filter))
     }
 
     /// Everything that is known of one record. Without a route, the only one that has such a record.
@@ -117,7 +189,25 @@ impl LedgerReader {
         self.ask(runs::routes)
     }
 
-    /// The plan with this hash, or the only one whose hash begins like this.
+    /// The plan with this hash, or the only one whose hash begins like this, without its records.
+    ///
+    /// # Errors
+    /// `ledger-bad-query` if there are several; damage that was met.
+    pub fn plan_summary(&self, hash: &str) -> Result<Option<PlanSummary>, LedgerError> {
+        self.ask(|conn| plan::summary(conn, hash))
+    }
+
+    /// The records in one part of a plan, counted from 0, in the plan's order; `None` behind the last. A part has at
+    /// most [`PLAN_PART_RECORDS_MAX`](crate::PLAN_PART_RECORDS_MAX). The hash must be whole.
+    ///
+    /// # Errors
+    /// Damage that was met.
+    pub fn plan_part(&self, hash: &str, part: u32) -> Result<Option<Vec<PlanEntry>>, LedgerError> {
+        self.ask(|conn| plan::part(conn, hash, part))
+    }
+
+    /// The plan with this hash, or the only one whose hash begins like this, with all its records: some 200 bytes of
+    /// memory each.
     ///
     /// # Errors
     /// `ledger-bad-query` if there are several; damage that was met.
@@ -125,12 +215,36 @@ impl LedgerReader {
         self.ask(|conn| plan::find(conn, hash))
     }
 
-    /// Records of a plan that have changed since it was made; none: the plan still holds.
+    /// Those of some records of a plan for this route that have changed since it was made; none: the plan still
+    /// holds for them. Many are asked for in portions, each as it is at one moment.
     ///
     /// # Errors
     /// `ledger-query-too-long`; damage that was met.
-    pub fn plan_changes(&self, plan: &Plan) -> Result<Vec<PlanChange>, LedgerError> {
-        self.ask(|conn| plan::changes(conn, plan))
+    pub fn plan_changes(&self, route: &RouteName, entries: &[PlanEntry]) -> Result<Vec<PlanChange>, LedgerError> {
+        let mut changes = Vec::new();
+        for entries in entries.chunks(plan::PLAN_PART_RECORDS_MAX) {
+            changes.extend(self.ask(|conn| plan::changes(conn, route, entries))?);
+        }
+        Ok(changes)
+    }
+
+    /// A route's definition with this hash, as a run with it recorded it.
+    ///
+    /// # Errors
+    /// Damage that was met.
+    pub fn definition(&self, hash: &str) -> Result<Option<String>, LedgerError> {
+        self.ask(|conn| runs::definition(conn, hash))
+    }
+
+    /// Plugins that are not used any more in a route because they committed too many faults, by step.
+    ///
+    /// # Errors
+    /// Damage that was met.
+    pub fn quarantined(&self, route: &RouteName) -> Result<Vec<Quarantined>, LedgerError> {
+        self.ask(|conn| match summary::route_key(conn, route)? {
+            Some(key) => quarantine::list(conn, key),
+            None => Ok(Vec::new()),
+        })
     }
 
     /// Whether a process has the ledger open for writing.

@@ -2,20 +2,23 @@
 
 use crate::codec::{Reader, Writer, from_json, to_json};
 use crate::error::LedgerError;
-use crate::seal::{check, sealed};
+use crate::seal::{check, check_later, sealed, sealed_later};
 use crossdock_engine::ports::{Applied, Payload, RecordRow};
 use crossdock_model::{Failure, RecordId, RunId, Status, StepName, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use std::sync::LazyLock;
 
 /// The columns of table `record`, in the order in which their checksum is made.
 pub(crate) const COLUMNS: &str = "r.key, r.route, r.id, r.parent, r.status, r.step, r.generation, r.attempts, r.spent, \
      r.since, r.payload, r.attributes, r.code, r.failure, r.due, r.applied, r.open, r.run, r.batch, r.at, r.version, \
-     r.written, r.crc";
-const COLUMN_COUNT: usize = 22;
+     r.written, r.order_key, r.fingerprint, r.crc";
+const COLUMN_COUNT: usize = 24;
+/// The last of them came with format 2.
+const LATER: usize = 2;
 
 /// Payloads over this size are compressed.
-const PLAIN_MAX_BYTES: usize = 512;
+pub(crate) const PLAIN_MAX_BYTES: usize = 512;
 const LEVEL: i32 = 1;
 
 /// Where the payload is, as a number in table `record`.
@@ -52,7 +55,13 @@ pub(crate) struct StoredRecord {
     pub(crate) version: i64,
     /// The number of the commit that wrote it, in the order of all commits.
     pub(crate) written: i64,
+    pub(crate) order_key: Option<Vec<u8>>,
 }
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let marks = vec!["?"; COLUMN_COUNT + 1].join(", ");
+    format!("INSERT OR REPLACE INTO record ({}) VALUES ({marks})", COLUMNS.replace("r.", ""))
+});
 
 fn damaged(what: &str) -> LedgerError {
     LedgerError::Damaged { what: format!("a record's {what} is not in the form it was written in") }
@@ -65,7 +74,7 @@ fn small(row: &Row<'_>, index: usize) -> Result<u32, LedgerError> {
 impl StoredRecord {
     /// A row as selected by [`COLUMNS`].
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, LedgerError> {
-        check("record", row, COLUMN_COUNT)?;
+        check_later("record", row, COLUMN_COUNT, LATER)?;
         let status: String = row.get(4)?;
         let failure: Option<String> = row.get(13)?;
         let attributes: Vec<u8> = row.get(11)?;
@@ -97,12 +106,18 @@ impl StoredRecord {
             at: row.get(19)?,
             version: row.get(20)?,
             written: row.get(21)?,
+            order_key: row.get(22)?,
         })
+    }
+
+    /// What failures of one cause have in common, see [`Failure::fingerprint`].
+    pub(crate) fn fingerprint(&self) -> Option<String> {
+        self.failure.as_ref().map(|failure| failure.fingerprint(&self.step))
     }
 
     fn values(&self) -> Result<Vec<Value>, LedgerError> {
         let failure = self.failure.as_ref().map(to_json).transpose()?;
-        Ok(sealed(
+        Ok(sealed_later(
             "record",
             vec![
                 self.key.into(),
@@ -127,15 +142,16 @@ impl StoredRecord {
                 self.at.into(),
                 self.version.into(),
                 self.written.into(),
+                self.order_key.clone().into(),
+                self.fingerprint().into(),
             ],
+            LATER,
         ))
     }
 
     /// Writes the row, in place of the one with its key if there is one.
     pub(crate) fn write(&self, conn: &Connection) -> Result<(), LedgerError> {
-        let marks = vec!["?"; COLUMN_COUNT + 1].join(", ");
-        conn.prepare_cached(&format!("INSERT OR REPLACE INTO record VALUES ({marks})"))?
-            .execute(params_from_iter(self.values()?))?;
+        conn.prepare_cached(&INSERT)?.execute(params_from_iter(self.values()?))?;
         Ok(())
     }
 
@@ -146,7 +162,12 @@ impl StoredRecord {
             Place::AtSource => Payload::AtSource,
             Place::Kept => Payload::Kept(read_payload(conn, self.key)?),
         };
-        Ok(RecordRow {
+        Ok(self.with_payload(payload, run))
+    }
+
+    /// The record as the engine knows it, whatever its payload is.
+    pub(crate) fn with_payload(self, payload: Payload, run: RunId) -> RecordRow {
+        RecordRow {
             id: RecordId(self.id),
             parent: self.parent.map(RecordId),
             status: self.status,
@@ -160,9 +181,35 @@ impl StoredRecord {
             failure: self.failure,
             due: self.due.map(Timestamp),
             applied: self.applied,
+            order_key: self.order_key,
             open: self.open,
             run,
-        })
+        }
+    }
+}
+
+/// Format 2: gives the rows of format 1 what failures of one cause have in common. A row that is damaged stays as it
+/// is, for who reads it to find.
+pub(crate) fn add_fingerprints(conn: &Connection) -> Result<(), LedgerError> {
+    const TOGETHER: i64 = 1000;
+    let mut after = 0;
+    loop {
+        let sql = format!("SELECT {COLUMNS} FROM record r WHERE r.key > ?1 ORDER BY r.key LIMIT {TOGETHER}");
+        let mut statement = conn.prepare_cached(&sql)?;
+        let mut rows = statement.query([after])?;
+        let mut found = Vec::new();
+        let mut any = false;
+        while let Some(row) = rows.next()? {
+            any = true;
+            after = row.get(0)?;
+            found.extend(StoredRecord::read(row).ok().filter(|stored| stored.failure.is_some()));
+        }
+        if !any {
+            return Ok(());
+        }
+        for stored in found {
+            stored.write(conn)?;
+        }
     }
 }
 
@@ -174,7 +221,15 @@ pub(crate) fn find(conn: &Connection, route: i64, id: &str) -> Result<Option<Sto
     rows.next()?.map(StoredRecord::read).transpose()
 }
 
-fn write_attributes(attributes: &[(String, Vec<u8>)]) -> Vec<u8> {
+/// The record with this key.
+pub(crate) fn by_key(conn: &Connection, key: i64) -> Result<StoredRecord, LedgerError> {
+    let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM record r WHERE r.key = ?1"))?;
+    let mut rows = statement.query([key])?;
+    let missing = || LedgerError::Damaged { what: format!("the record with key {key} is missing") };
+    rows.next()?.map(StoredRecord::read).transpose()?.ok_or_else(missing)
+}
+
+pub(crate) fn write_attributes(attributes: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut writer = Writer::default();
     for (name, value) in attributes {
         writer.bytes(name.as_bytes());
@@ -183,7 +238,7 @@ fn write_attributes(attributes: &[(String, Vec<u8>)]) -> Vec<u8> {
     writer.0
 }
 
-fn read_attributes(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, LedgerError> {
+pub(crate) fn read_attributes(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, LedgerError> {
     let mut reader = Reader(bytes);
     let mut attributes = Vec::new();
     while reader.end().is_err() {
@@ -195,6 +250,10 @@ fn read_attributes(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, LedgerError> 
 fn write_applied(applied: &[Applied]) -> Vec<u8> {
     let mut writer = Writer::default();
     for one in applied {
+        if one.in_doubt {
+            // No step has an empty name: a length of 0 says this of what follows.
+            writer.number(0);
+        }
         writer.bytes(one.step.as_str().as_bytes());
         writer.bytes(one.target_id.as_bytes());
         writer.bytes(&one.receipt);
@@ -206,7 +265,16 @@ fn read_applied(bytes: &[u8]) -> Result<Vec<Applied>, LedgerError> {
     let mut reader = Reader(bytes);
     let mut applied = Vec::new();
     while reader.end().is_err() {
-        applied.push(Applied { step: reader.step()?, target_id: reader.text()?, receipt: reader.bytes()?.to_vec() });
+        let in_doubt = reader.0.first() == Some(&0);
+        if in_doubt {
+            reader.number()?;
+        }
+        applied.push(Applied {
+            step: reader.step()?,
+            target_id: reader.text()?,
+            receipt: reader.bytes()?.to_vec(),
+            in_doubt,
+        });
     }
     Ok(applied)
 }
@@ -226,7 +294,7 @@ pub(crate) fn write_payload(conn: &Connection, key: i64, payload: &[u8]) -> Resu
     Ok(new)
 }
 
-fn pack(payload: &[u8]) -> Result<Option<Vec<u8>>, LedgerError> {
+pub(crate) fn pack(payload: &[u8]) -> Result<Option<Vec<u8>>, LedgerError> {
     let packed = zstd::bulk::compress(payload, LEVEL)?;
     Ok((packed.len() < payload.len()).then_some(packed))
 }

@@ -9,6 +9,7 @@ use crate::inflight::{self, Inflight, Kind};
 use crate::record::{self, Place, StoredRecord};
 use crate::run;
 use crate::work::{Origin, RunInMemory, Work};
+use crossdock_engine::codes;
 use crossdock_engine::ports::Applied;
 use crossdock_model::{Event, EventKind, Failure, RecordId, RunId, RunStatus, Status, StepName, Timestamp};
 use std::collections::HashMap;
@@ -18,11 +19,20 @@ pub(crate) const PROCESS_ENDED: &str = "process-ended";
 /// The code of a record of which it is unknown whether it was applied.
 pub(crate) const IN_DOUBT: &str = "in-doubt";
 
+/// Why nobody answers any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The process died; perhaps because of what it was doing.
+    Process,
+    /// The run ended, and its process goes on.
+    Run,
+}
+
 /// Ends all runs that are still called running. Called when the ledger is opened, before anything else.
 pub(crate) fn settle_all(work: &mut Work<'_>, now: Timestamp) -> Result<(), LedgerError> {
     for mut run in run::by_status(work.conn, RunStatus::Running)? {
         let (id, key, route) = (run.id.clone(), run.key, run.route);
-        settle_run(work, &id, key, now)?;
+        settle_run(work, &id, key, now, Ended::Process)?;
         let message = "the process that ran it ended before the run did";
         work.event(
             route,
@@ -45,7 +55,13 @@ pub(crate) fn settle_all(work: &mut Work<'_>, now: Timestamp) -> Result<(), Ledg
 }
 
 /// Makes rows of what a run left under way.
-pub(crate) fn settle_run(work: &mut Work<'_>, id: &RunId, run: i64, now: Timestamp) -> Result<(), LedgerError> {
+pub(crate) fn settle_run(
+    work: &mut Work<'_>,
+    id: &RunId,
+    run: i64,
+    now: Timestamp,
+    ended: Ended,
+) -> Result<(), LedgerError> {
     let leftovers = inflight::of_run(work.conn, run)?;
     if leftovers.is_empty() {
         return Ok(());
@@ -58,8 +74,10 @@ pub(crate) fn settle_run(work: &mut Work<'_>, id: &RunId, run: i64, now: Timesta
     for (position, leftover) in leftovers.iter().enumerate() {
         let applied = matches!(leftover.kind, Kind::Progress { .. });
         for (index, record) in leftover.ids.iter().enumerate() {
-            if applied || last.get(record) == Some(&position) {
-                settle_record(work, id, leftover, index, now)?;
+            // Nothing can have been applied by a transformer, and its record is not to blame for the end of a run.
+            let harmless = ended == Ended::Run && matches!(leftover.kind, Kind::Intent { effect: false, .. });
+            if applied || (last.get(record) == Some(&position) && !harmless) {
+                settle_record(work, id, leftover, index, now, ended)?;
             }
         }
     }
@@ -74,6 +92,7 @@ fn settle_record(
     leftover: &Inflight,
     index: usize,
     now: Timestamp,
+    ended: Ended,
 ) -> Result<(), LedgerError> {
     let id = leftover.ids.text(index).into_owned();
     let before = record::find(work.conn, leftover.route, &id)?;
@@ -93,6 +112,9 @@ fn settle_record(
         // What was kept is the content at another step; the one at this step comes from the source again.
         after.place = Place::AtSource;
     }
+    if after.step != leftover.step {
+        (after.spent, after.since) = (0, None);
+    }
     after.step = leftover.step.clone();
     after.open = leftover.open;
     (after.run, after.batch, after.at, after.written) = (origin.run, origin.batch, origin.at, origin.written);
@@ -100,13 +122,29 @@ fn settle_record(
     // the destination can be asked or given them again.
     after.due = (!leftover.open).then_some(now.0);
     match &leftover.kind {
-        Kind::Intent { attempts, generations } => {
-            after.status = Status::Indeterminate;
+        Kind::Intent { attempts, generations, careful, effect } => {
+            after.status = if *effect { Status::Indeterminate } else { Status::Failed };
             after.attempts = attempts.get(index).copied().unwrap_or(after.attempts);
             after.generation = generations.get(index).copied().unwrap_or(after.generation);
-            let message =
-                format!("the process ended after step {} was asked and before its answer was on disk", leftover.step);
-            after.failure = Some(Failure::new(IN_DOUBT, message));
+            after.spent = after.spent.saturating_add(1);
+            after.since = after.since.or(Some(leftover.at));
+            after.failure = Some(if *careful && ended == Ended::Process {
+                after.due = None;
+                Failure::new(
+                    codes::RECORD_QUARANTINED.name,
+                    format!(
+                        "the process ended while step {} had this record alone, and had ended before",
+                        leftover.step
+                    ),
+                )
+            } else {
+                let what = if ended == Ended::Process { "process" } else { "run" };
+                let message = format!(
+                    "the {what} ended after step {} was asked and before its answer was on disk",
+                    leftover.step
+                );
+                Failure::new(IN_DOUBT, message)
+            });
         }
         Kind::Progress { target_ids, receipts } => {
             after.status = Status::Processing;
@@ -116,20 +154,22 @@ fn settle_record(
                 step: leftover.step.clone(),
                 target_id: target_ids.as_ref().map(|column| column.text(index).into_owned()).unwrap_or_default(),
                 receipt: receipts.as_ref().and_then(|column| column.get(index)).unwrap_or_default().to_vec(),
+                in_doubt: false,
             });
         }
     }
-    let in_doubt = after.failure.as_ref().map(|failure| failure.message.clone());
+    let failed = after.failure.clone();
+    let kind = if after.status == Status::Failed { EventKind::RecordFailed } else { EventKind::RecordInDoubt };
     work.put(before, after, None)?;
-    if let Some(message) = in_doubt {
+    if let Some(Failure { code, message, .. }) = failed {
         let event = Event {
             at: now,
-            kind: EventKind::RecordInDoubt,
+            kind,
             run: Some(run.clone()),
             step: Some(leftover.step.clone()),
             record: Some(RecordId(id)),
             message,
-            data: serde_json::Value::Null,
+            data: serde_json::json!({ "code": code }),
         };
         work.event(leftover.route, &event)?;
     }
@@ -159,5 +199,6 @@ fn new_row(origin: Origin, id: &str, step: &StepName, open: bool) -> StoredRecor
         at: origin.at,
         version: 0,
         written: origin.written,
+        order_key: None,
     }
 }

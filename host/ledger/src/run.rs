@@ -2,15 +2,23 @@
 
 use crate::codec::{from_json, to_json};
 use crate::error::LedgerError;
-use crate::seal::{check, sealed};
+use crate::seal::{check, check_later, sealed, sealed_later};
 use crossdock_engine::ports::{Cause, StepCounts};
 use crossdock_model::{Counts, Failure, PluginName, RunId, RunStatus, StepName};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
+use std::sync::LazyLock;
 
 pub(crate) const COLUMNS: &str = "u.key, u.id, u.route, u.hash, u.plugins, u.cause, u.began, u.ended, u.status, \
-     u.reason, u.read, u.resumed, u.counts, u.steps, u.crc";
-const COLUMN_COUNT: usize = 14;
+     u.reason, u.read, u.resumed, u.counts, u.steps, u.moved, u.crc";
+const COLUMN_COUNT: usize = 15;
+/// The last of them came with format 2.
+const LATER: usize = 1;
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let marks = vec!["?"; COLUMN_COUNT + 1].join(", ");
+    format!("INSERT OR REPLACE INTO run ({}) VALUES ({marks})", COLUMNS.replace("u.", ""))
+});
 
 /// Numbers of a run, or what one commit adds to them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -70,6 +78,8 @@ pub(crate) struct StoredRun {
     pub(crate) status: RunStatus,
     pub(crate) reason: Option<Failure>,
     pub(crate) totals: Totals,
+    /// Whether it moved its route's checkpoint; `None` for runs of format 1.
+    pub(crate) moved: Option<bool>,
 }
 
 fn damaged() -> LedgerError {
@@ -87,7 +97,7 @@ fn stored(count: u64) -> Value {
 impl StoredRun {
     /// A row as selected by [`COLUMNS`].
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, LedgerError> {
-        check("run", row, COLUMN_COUNT)?;
+        check_later("run", row, COLUMN_COUNT, LATER)?;
         let text = |index: usize| row.get::<_, String>(index);
         let reason: Option<String> = row.get(9)?;
         Ok(Self {
@@ -107,6 +117,7 @@ impl StoredRun {
                 counts: from_json(&text(12)?)?,
                 steps: from_json(&text(13)?)?,
             },
+            moved: row.get(14)?,
         })
     }
 
@@ -127,9 +138,9 @@ impl StoredRun {
             stored(self.totals.resumed),
             to_json(&self.totals.counts)?.into(),
             to_json(&self.totals.steps)?.into(),
+            self.moved.map(i64::from).into(),
         ];
-        conn.prepare_cached("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
-            .execute(params_from_iter(sealed("run", values)))?;
+        conn.prepare_cached(&INSERT)?.execute(params_from_iter(sealed_later("run", values, LATER)))?;
         Ok(())
     }
 
@@ -147,7 +158,7 @@ impl StoredRun {
         // A step can have several plugins: itself and its handlers.
         let mut seen = Vec::new();
         self.plugins.iter().map(|(step, ..)| step).filter(move |step| {
-            let new = step.as_str() != "source" && !seen.contains(step);
+            let new = step.as_str() != "source" && !step.as_str().contains('.') && !seen.contains(step);
             if new {
                 seen.push(*step);
             }

@@ -1,15 +1,19 @@
 //! The tables, and how a connection to them is opened.
 //!
-//! Every table but `meta`, `standing`, `tally` and the full-text index has the checksum of its row as the last
-//! column (see `seal`). `key` columns are SQLite's row ids: they rise with time and are never seen outside.
+//! Every table but `meta`, `standing`, `tally` and the full-text index has the checksum of its row in the column `crc`
+//! (see `seal`). `key` columns are SQLite's row ids: they rise with time and are never seen outside.
+//!
+//! A new ledger is made as one of format 1 and brought up to date like yesterday's: there is one account of each table.
 
 use crate::error::{LedgerError, QUERY_TIME_MAX_MS};
-use rusqlite::{Connection, OpenFlags};
+use crate::lock::WriterLock;
+use crate::record;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The format that this program writes. Older ones are brought up to it, newer ones are refused.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 /// Up to this size the whole file is checked for damage whenever the ledger is opened for writing; beyond it, only
 /// the small tables that decide how to go on. `verify` always checks everything.
 pub const START_CHECK_MAX_BYTES: u64 = 32 * 1024 * 1024;
@@ -89,9 +93,55 @@ CREATE TABLE standing (route INTEGER NOT NULL, status TEXT NOT NULL, n INTEGER N
 CREATE TABLE tally (name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
+/// What format 2 has beside format 1. Columns come after `crc`; while they are NULL, they do not count in it.
+const FORMAT_2: &str = "
+ALTER TABLE record ADD COLUMN order_key BLOB;
+ALTER TABLE record ADD COLUMN fingerprint TEXT;
+CREATE INDEX record_by_fingerprint ON record (fingerprint, at) WHERE fingerprint IS NOT NULL;
+DROP INDEX record_due;
+CREATE INDEX record_due ON record (route, due) WHERE due IS NOT NULL AND open = 0 AND status <> 'rolling-back';
+DROP INDEX record_due_of_run;
+CREATE INDEX record_due_of_run ON record (run, due) WHERE due IS NOT NULL AND open = 0 AND status <> 'rolling-back';
+CREATE INDEX record_rolling ON record (route, key, due) WHERE status = 'rolling-back';
+CREATE INDEX record_ordered ON record (route, order_key) WHERE order_key IS NOT NULL AND open = 0
+    AND status IN ('new', 'processing', 'pending', 'indeterminate', 'rolling-back', 'rollback-failed');
+ALTER TABLE attempt ADD COLUMN kind TEXT;
+ALTER TABLE run ADD COLUMN moved INTEGER;
+ALTER TABLE plan ADD COLUMN route_hash TEXT;
+ALTER TABLE plan ADD COLUMN recorded INTEGER;
+ALTER TABLE plan ADD COLUMN edit_id TEXT;
+ALTER TABLE plan ADD COLUMN edit BLOB;
+ALTER TABLE plan ADD COLUMN totals TEXT;
+ALTER TABLE plan ADD COLUMN parts INTEGER;
+CREATE TABLE plan_part (plan TEXT NOT NULL, part INTEGER NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL,
+    crc INTEGER NOT NULL, PRIMARY KEY (plan, part));
+CREATE TRIGGER plan_gone AFTER DELETE ON plan BEGIN DELETE FROM plan_part WHERE plan = old.hash; END;
+CREATE TABLE task (key INTEGER PRIMARY KEY, route INTEGER NOT NULL, record TEXT NOT NULL, place TEXT NOT NULL,
+    generation INTEGER NOT NULL, run INTEGER NOT NULL, status TEXT NOT NULL, due INTEGER, attempts INTEGER NOT NULL,
+    since INTEGER, failure TEXT, at INTEGER NOT NULL, packed INTEGER, size INTEGER, body BLOB, crc INTEGER NOT NULL);
+CREATE UNIQUE INDEX task_by_record ON task (record, route, place, generation);
+CREATE INDEX task_due ON task (route, due) WHERE due IS NOT NULL;
+CREATE INDEX task_by_run ON task (run, place, status);
+CREATE TABLE quarantine (key INTEGER PRIMARY KEY, route INTEGER NOT NULL, step TEXT NOT NULL, digest TEXT NOT NULL,
+    reason TEXT NOT NULL, at INTEGER NOT NULL, crc INTEGER NOT NULL);
+CREATE UNIQUE INDEX quarantine_by_step ON quarantine (route, step);
+";
+
 /// Tables whose number of rows is noted in `tally`, so that a row that is taken away is missed.
-pub(crate) const TALLIED: &[&str] =
-    &["route", "run", "batch", "chunk", "chunk_data", "record", "payload", "attempt", "event", "inflight"];
+pub(crate) const TALLIED: &[&str] = &[
+    "route",
+    "run",
+    "batch",
+    "chunk",
+    "chunk_data",
+    "record",
+    "payload",
+    "attempt",
+    "event",
+    "inflight",
+    "task",
+    "quarantine",
+];
 
 /// Refuses a SQLite library with a known bug.
 pub(crate) fn refuse_old_sqlite() -> Result<(), LedgerError> {
@@ -104,29 +154,25 @@ pub(crate) fn refuse_old_sqlite() -> Result<(), LedgerError> {
 /// Opens the ledger in a folder for writing and makes its tables if there are none.
 pub(crate) fn open_to_write(dir: &Path, max_bytes: Option<u64>) -> Result<Connection, LedgerError> {
     refuse_old_sqlite()?;
-    let conn = Connection::open_with_flags(
+    let mut conn = Connection::open_with_flags(
         dir.join(FILE),
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     conn.busy_timeout(Duration::from_millis(BUSY_WAIT_MAX_MS))?;
     let empty = is_empty(&conn, dir)?;
-    if empty {
+    let format = if empty {
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        0
     } else {
-        check_format(&conn, dir)?;
-    }
+        format(&conn, dir)?
+    };
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "secure_delete", false)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", -16_384)?;
     conn.pragma_update_and_check(None, "journal_size_limit", WAL_KEEP_MAX_BYTES, |row| row.get::<_, i64>(0))?;
-    if empty {
-        conn.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {TABLES} INSERT INTO meta VALUES ('format', '{FORMAT}');
-             PRAGMA application_id = {APPLICATION_ID}; COMMIT;"
-        ))?;
-    }
+    bring_up_to_date(&mut conn, format)?;
     if let Some(max_bytes) = max_bytes {
         let page: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let pages = i64::try_from(max_bytes).unwrap_or(i64::MAX) / page.max(1);
@@ -136,19 +182,48 @@ pub(crate) fn open_to_write(dir: &Path, max_bytes: Option<u64>) -> Result<Connec
     Ok(conn)
 }
 
-/// Opens the ledger in a folder for reading.
+/// Does what the formats after `found` bring, all of it or nothing; 0 stands for a ledger without tables.
+fn bring_up_to_date(conn: &mut Connection, found: u32) -> Result<(), LedgerError> {
+    if found == FORMAT {
+        return Ok(());
+    }
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if found == 0 {
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    transaction.execute_batch(FORMAT_2)?;
+    record::add_fingerprints(&transaction)?;
+    transaction.execute("INSERT OR REPLACE INTO meta VALUES ('format', ?1)", [FORMAT.to_string()])?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Opens the ledger in a folder for reading. One of an earlier format is brought up to date first, if nobody has it
+/// open for writing.
 pub(crate) fn open_to_read(dir: &Path) -> Result<Connection, LedgerError> {
     refuse_old_sqlite()?;
     let file = dir.join(FILE);
     if !file.is_file() {
         return Err(LedgerError::Missing { dir: dir.to_owned() });
     }
-    let conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    conn.busy_timeout(Duration::from_millis(BUSY_WAIT_MAX_MS))?;
+    let open = || -> Result<Connection, LedgerError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(&file, flags)?;
+        conn.busy_timeout(Duration::from_millis(BUSY_WAIT_MAX_MS))?;
+        Ok(conn)
+    };
+    let mut conn = open()?;
     if is_empty(&conn, dir)? {
         return Err(LedgerError::Missing { dir: dir.to_owned() });
     }
-    check_format(&conn, dir)?;
+    if format(&conn, dir)? < FORMAT {
+        drop(conn);
+        let lock = WriterLock::take(dir, None)?;
+        drop(open_to_write(dir, None)?);
+        drop(lock);
+        conn = open()?;
+    }
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)
@@ -171,7 +246,8 @@ fn is_empty(conn: &Connection, dir: &Path) -> Result<bool, LedgerError> {
     }
 }
 
-fn check_format(conn: &Connection, dir: &Path) -> Result<(), LedgerError> {
+/// The format that a ledger has: one that this program can bring up to date, or its own.
+fn format(conn: &Connection, dir: &Path) -> Result<u32, LedgerError> {
     let application: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if application != APPLICATION_ID {
         let why = "it is a SQLite database of another program".to_owned();
@@ -180,7 +256,7 @@ fn check_format(conn: &Connection, dir: &Path) -> Result<(), LedgerError> {
     let format: String = conn.query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0))?;
     match format.parse::<u32>() {
         Ok(found) if found > FORMAT => Err(LedgerError::NewerVersion { dir: dir.to_owned(), found, supported: FORMAT }),
-        Ok(FORMAT) => Ok(()),
+        Ok(found @ 1..=FORMAT) => Ok(found),
         _ => Err(LedgerError::Damaged { what: format!("its format is {format:?}, which never existed") }),
     }
 }

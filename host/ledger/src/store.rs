@@ -2,15 +2,17 @@
 
 use crate::apply::{self, Done};
 use crate::decide::{self, Decided, Decision};
+use crate::edit::{Edit, Edited};
 use crate::error::LedgerError;
 use crate::lock::WriterLock;
 use crate::plan::{self, Plan};
 use crate::reader::LedgerReader;
 use crate::work::{Memory, Work};
 use crate::writer::{self, Job, Shared};
-use crate::{recovery, schema};
+use crate::{edit, quarantine, recovery, schema, task};
 use crossdock_engine::ports::{
-    BatchCommit, DueRows, Intent, Ledger, PortError, PortFuture, RecordRow, RunEnd, RunOpening, RunStart,
+    BatchCommit, DueRows, DueTasks, Intent, Ledger, PortError, PortFuture, RecordRow, RunEnd, RunOpening, RunStart,
+    TaskCommit,
 };
 use crossdock_model::{Event, RecordId, RouteName, RunId, StepName, Timestamp};
 use rusqlite::TransactionBehavior;
@@ -137,12 +139,14 @@ impl LedgerStore {
         }
     }
 
-    /// Keeps a plan. One with the same hash is left as it is: its content is the same.
+    /// Keeps a plan. One with the same hash is left as it is: its content is the same. The calling thread brings it
+    /// into its stored form before the writer is asked.
     ///
     /// # Errors
     /// When it could not be written.
     pub async fn save_plan(&self, plan: Plan) -> Result<(), LedgerError> {
-        self.call(move |work| plan::save(work, &plan)).await
+        let packed = plan::pack(plan)?;
+        self.call(move |work| plan::save(work, packed)).await
     }
 
     /// Appends events that belong to a route but not to a batch, for example that a resync was planned.
@@ -160,8 +164,10 @@ impl LedgerStore {
         .await
     }
 
-    /// Writes what an operator decided about records: for all of them, or for none. See [`Decision`] for which
-    /// statuses allow it.
+    /// Writes what an operator decided about records: for all of them, or for none, up to 10,000 of them. More are
+    /// decided about in portions of that size, in the order of `ids`: if one of them is refused or cannot be written,
+    /// the decision holds for those in the portions before it and for no others, and an event tells of each. See
+    /// [`Decision`] for which statuses allow it.
     ///
     /// # Errors
     /// `ledger-decision-refused` for the first record that has no row, stands in a status that does not allow the
@@ -172,7 +178,37 @@ impl LedgerStore {
         ids: Vec<RecordId>,
         decision: Decision,
     ) -> Result<Vec<Decided>, LedgerError> {
-        self.call(move |work| decide::decide(work, &route, &ids, &decision)).await
+        let mut decided = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(decide::TOGETHER_MAX) {
+            let (route, ids, decision) = (route.clone(), ids.to_vec(), decision.clone());
+            decided.extend(self.call(move |work| decide::decide(work, &route, &ids, &decision)).await?);
+        }
+        Ok(decided)
+    }
+
+    /// Replaces the content of one record that is failed, rejected, rolled back or pending: from now on it is failed,
+    /// with a higher generation and no attempts, and waits to be put through again. It stays at its step, with what
+    /// was applied before; one that could not be read, or was rolled back, goes to the route's `first` step. The event
+    /// `record-edited` has the sizes and BLAKE3 hashes of both contents, never the contents.
+    ///
+    /// # Errors
+    /// `ledger-decision-refused` if it has no row, stands elsewhere, or is being worked on.
+    pub async fn edit(&self, route: RouteName, edit: Edit) -> Result<Edited, LedgerError> {
+        self.call(move |work| edit::edit(work, &route, edit)).await
+    }
+
+    /// Lets the plugin that was quarantined at a step of a route be used again; answers whether there was one.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub async fn release(
+        &self,
+        route: RouteName,
+        step: StepName,
+        reason: String,
+        at: Timestamp,
+    ) -> Result<bool, LedgerError> {
+        self.call(move |work| quarantine::release(work, &route, &step, &reason, at)).await
     }
 
     /// Puts a call in line at once; the future waits for its answer.
@@ -239,6 +275,22 @@ impl Ledger for LedgerStore {
         limit: u32,
     ) -> PortFuture<'_, Result<DueRows, PortError>> {
         self.port(move |work| apply::due(work, &route, of_run.as_ref(), now, limit))
+    }
+
+    fn rolling_back(&self, route: RouteName, now: Timestamp, limit: u32) -> PortFuture<'_, Result<DueRows, PortError>> {
+        self.port(move |work| apply::rolling_back(work, &route, now, limit))
+    }
+
+    fn open_applied(&self, route: RouteName) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>> {
+        self.port(move |work| apply::open_applied(work, &route))
+    }
+
+    fn tasks(&self, route: RouteName, now: Timestamp, limit: u32) -> PortFuture<'_, Result<DueTasks, PortError>> {
+        self.port(move |work| task::due(work, &route, now, limit))
+    }
+
+    fn commit_tasks(&self, commit: TaskCommit) -> PortFuture<'static, Result<(), PortError>> {
+        self.port(move |work| task::commit(work, commit))
     }
 
     fn load(&self, route: RouteName, ids: Vec<RecordId>) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>> {

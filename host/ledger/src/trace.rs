@@ -2,15 +2,23 @@
 
 use crate::codec::{from_json, to_json};
 use crate::error::LedgerError;
-use crate::seal::{check, sealed};
-use crossdock_engine::ports::AttemptRow;
+use crate::seal::{check, check_later, sealed, sealed_later};
+use crossdock_engine::ports::{AttemptKind, AttemptRow};
 use crossdock_model::{Event, Outcome, RecordId, StepName, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
+use std::sync::LazyLock;
 
 pub(crate) const ATTEMPT_COLUMNS: &str = "a.key, a.route, a.id, a.step, a.generation, a.attempt, a.run, a.began, \
-     a.ended, a.outcome, a.failure, a.target_id, a.receipt, a.exchanges, a.crc";
-const ATTEMPT_COUNT: usize = 14;
+     a.ended, a.outcome, a.failure, a.target_id, a.receipt, a.exchanges, a.kind, a.crc";
+const ATTEMPT_COUNT: usize = 15;
+/// The last of them came with format 2.
+const ATTEMPT_LATER: usize = 1;
+
+static INSERT_ATTEMPT: LazyLock<String> = LazyLock::new(|| {
+    let marks = vec!["?"; ATTEMPT_COUNT + 1].join(", ");
+    format!("INSERT INTO attempt ({}) VALUES ({marks})", ATTEMPT_COLUMNS.replace("a.", ""))
+});
 
 fn damaged() -> LedgerError {
     LedgerError::Damaged { what: "an attempt is not in the form it was written in".to_owned() }
@@ -35,22 +43,28 @@ pub(crate) fn append_attempt(conn: &Connection, route: i64, run: i64, attempt: &
         attempt.target_id.clone().into(),
         attempt.receipt.clone().into(),
         to_json(&attempt.exchanges)?.into(),
+        // What nearly all attempts are for takes no room.
+        (attempt.kind != AttemptKind::Pass).then(|| attempt.kind.as_str().to_owned()).into(),
     ];
-    conn.prepare_cached("INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
-        .execute(params_from_iter(sealed("attempt", values)))?;
+    conn.prepare_cached(&INSERT_ATTEMPT)?.execute(params_from_iter(sealed_later("attempt", values, ATTEMPT_LATER)))?;
     Ok(())
 }
 
 /// An attempt as selected by [`ATTEMPT_COLUMNS`], with the key of its run.
 pub(crate) fn read_attempt(row: &Row<'_>) -> Result<(i64, AttemptRow), LedgerError> {
-    check("attempt", row, ATTEMPT_COUNT)?;
+    check_later("attempt", row, ATTEMPT_COUNT, ATTEMPT_LATER)?;
+    let kind: Option<String> = row.get(14)?;
     let outcome: String = row.get(9)?;
     let failure: Option<String> = row.get(10)?;
     let small =
         |index: usize| -> Result<u32, LedgerError> { u32::try_from(row.get::<_, i64>(index)?).map_err(|_| damaged()) };
     let attempt = AttemptRow {
         id: RecordId(row.get(2)?),
-        step: StepName::new(row.get::<_, String>(3)?).map_err(|_| damaged())?,
+        step: StepName::try_from(row.get::<_, String>(3)?).map_err(|_| damaged())?,
+        kind: match kind {
+            None => AttemptKind::Pass,
+            Some(word) => AttemptKind::from_word(&word).ok_or_else(damaged)?,
+        },
         generation: small(4)?,
         attempt: small(5)?,
         began: Timestamp(row.get(7)?),

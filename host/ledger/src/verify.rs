@@ -3,14 +3,16 @@
 use crate::error::LedgerError;
 use crate::inflight::{self, Inflight};
 use crate::plan;
+use crate::quarantine;
 use crate::reader::{CHUNK_COLUMNS, ChunkMeta, read_chunk};
 use crate::record::{self, Place, StoredRecord, unpack_payload};
 use crate::run::{self, StoredBatch, StoredRun, Totals};
 use crate::schema;
 use crate::seal::check;
+use crate::task::{self, StoredTask, TaskStanding};
 use crate::trace;
 use crate::work::StoredRoute;
-use crossdock_model::{Explained, RunStatus, Status};
+use crossdock_model::{Explained, RunId, RunStatus, Status};
 use rusqlite::{Connection, Row};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -21,7 +23,8 @@ const LISTED_MAX: usize = 1000;
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// What kind: `structure`, `checksum`, `missing`, `accounting`, `payload`, `chunk`, `attempt` or `standing`.
+    /// What kind: `structure`, `checksum`, `missing`, `accounting`, `payload`, `chunk`, `attempt`, `task`
+    /// or `standing`.
     pub kind: &'static str,
     /// What and where, in words.
     pub message: String,
@@ -75,7 +78,7 @@ pub fn verify(dir: impl AsRef<Path>) -> Result<VerifyReport, LedgerError> {
     let mut report = VerifyReport::default();
     // A table that cannot be read at all is a finding, not the end.
     type Look = fn(&Connection, &mut VerifyReport) -> Result<(), LedgerError>;
-    let looks: [(&str, Look); 8] = [
+    let looks: [(&str, Look); 9] = [
         ("structure", structure),
         ("small tables", small_tables),
         ("runs", accounts),
@@ -83,6 +86,7 @@ pub fn verify(dir: impl AsRef<Path>) -> Result<VerifyReport, LedgerError> {
         ("chunks", chunks),
         ("attempts", attempts),
         ("events", events),
+        ("handler tasks", tasks),
         ("numbers of rows", tallies),
     ];
     for (what, look) in looks {
@@ -134,8 +138,9 @@ fn small_tables(conn: &Connection, report: &mut VerifyReport) -> Result<(), Ledg
     read_all(conn, report, definitions, |row| check("definition", row, 2), nothing)?;
     let state = "SELECT key, route, step, name, value, crc FROM plugin_state";
     read_all(conn, report, state, |row| check("plugin_state", row, 5), nothing)?;
-    let plans = "SELECT hash, route, at, filter, size, body, crc FROM plan";
-    read_all(conn, report, plans, |row| plan::read(row).map(drop), nothing)?;
+    let quarantined = format!("SELECT {} FROM quarantine q", quarantine::COLUMNS);
+    read_all(conn, report, &quarantined, |row| quarantine::read(row).map(drop), nothing)?;
+    plans(conn, report)?;
     let ended: HashSet<i64> = conn
         .prepare("SELECT key FROM run WHERE status <> 'running'")?
         .query_map([], |row| row.get(0))?
@@ -149,6 +154,29 @@ fn small_tables(conn: &Connection, report: &mut VerifyReport) -> Result<(), Ledg
         }
         Ok(())
     })
+}
+
+fn plans(conn: &Connection, report: &mut VerifyReport) -> Result<(), LedgerError> {
+    let mut found: HashMap<String, u64> = HashMap::new();
+    let parts = "SELECT plan, part, size, body, crc FROM plan_part";
+    let with_plan = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, plan::read_part(row)?));
+    read_all(conn, report, parts, with_plan, |_, (plan, entries)| {
+        *found.entry(plan).or_default() += entries.len() as u64;
+        Ok(())
+    })?;
+    let plans = format!("SELECT {} FROM plan p", plan::COLUMNS);
+    read_all(conn, report, &plans, plan::read, |report, (summary, entries)| {
+        let there = found.remove(&summary.hash).unwrap_or(0) + entries.map_or(0, |entries| entries.len() as u64);
+        if there != summary.records() {
+            let message = format!("plan {} has {there} records, it was made with {}", summary.hash, summary.records());
+            report.add("missing", message);
+        }
+        Ok(())
+    })?;
+    for plan in found.keys() {
+        report.add("missing", format!("records are kept for the plan {plan}, which is not there"));
+    }
+    Ok(())
 }
 
 /// Invariant 3, for every run and step, from the commits up.
@@ -241,7 +269,10 @@ fn records(conn: &Connection, report: &mut VerifyReport) -> Result<(), LedgerErr
                 report.add("payload", format!("record {}: its payload is damaged", stored.id));
             }
         }
-        let needed = !stored.status.is_settled() || stored.status == Status::Failed;
+        // What is undone needs its receipt only, unless it has to be asked about first.
+        let undone = matches!(stored.status, Status::RollingBack | Status::RollbackFailed)
+            && !stored.applied.iter().any(|applied| applied.in_doubt);
+        let needed = !undone && (!stored.status.is_settled() || stored.status == Status::Failed);
         let reachable = match stored.place {
             Place::Kept => true,
             Place::AtSource => stored.open,
@@ -319,8 +350,8 @@ fn chunks(conn: &Connection, report: &mut VerifyReport) -> Result<(), LedgerErro
 fn attempts(conn: &Connection, report: &mut VerifyReport) -> Result<(), LedgerError> {
     let sql = format!("SELECT {} FROM attempt a", trace::ATTEMPT_COLUMNS);
     read_all(conn, report, &sql, |row| trace::read_attempt(row).map(drop), |_, ()| Ok(()))?;
-    let twice = "SELECT id, step, attempt, count(*) FROM attempt GROUP BY route, id, step, generation, attempt
-                 HAVING count(*) > 1";
+    let twice = "SELECT id, step, attempt, count(*) FROM attempt
+                 GROUP BY route, id, step, kind, generation, attempt, run HAVING count(*) > 1";
     let mut statement = conn.prepare(twice)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -342,6 +373,25 @@ fn events(conn: &Connection, report: &mut VerifyReport) -> Result<(), LedgerErro
             Ok(())
         },
     )
+}
+
+fn tasks(conn: &Connection, report: &mut VerifyReport) -> Result<(), LedgerError> {
+    let sql = format!("SELECT {} FROM task t", task::COLUMNS);
+    read_all(conn, report, &sql, StoredTask::read, |report, stored| {
+        let wrong = stored.contradiction().map(str::to_owned);
+        // Only a task that waits has content to be read.
+        let unreadable = || match stored.standing {
+            TaskStanding::Waiting => {
+                let run = RunId(String::new());
+                stored.clone().into_due(run).err().map(|error| error.to_string())
+            }
+            TaskStanding::Done | TaskStanding::GivenUp => None,
+        };
+        if let Some(why) = wrong.or_else(unreadable) {
+            report.add("task", format!("handler {} of {}: {why}", stored.place, stored.record));
+        }
+        Ok(())
+    })
 }
 
 /// What was taken away leaves fewer rows than were noted.

@@ -37,6 +37,8 @@ struct RouteInMemory {
     key: i64,
     /// How many open rows it has.
     open: i64,
+    /// How many handler tasks wait.
+    tasks: i64,
 }
 
 impl Memory {
@@ -51,7 +53,9 @@ impl Memory {
                 .map_err(|error| LedgerError::Damaged { what: error.to_string() })?;
             let open =
                 conn.query_row("SELECT count(*) FROM record WHERE route = ?1 AND open = 1", [key], |row| row.get(0))?;
-            routes.insert(name, RouteInMemory { key, open });
+            let sql = "SELECT count(*) FROM task WHERE route = ?1 AND due IS NOT NULL";
+            let tasks = conn.query_row(sql, [key], |row| row.get(0))?;
+            routes.insert(name, RouteInMemory { key, open, tasks });
         }
         let written: Option<i64> =
             conn.query_row("SELECT n FROM tally WHERE name = 'commits'", [], |row| row.get(0)).optional()?;
@@ -109,7 +113,7 @@ impl Work<'_> {
         let route = StoredRoute { key, name: name.as_str().to_owned(), checkpoint: None, checkpoint_at: None };
         route.write(self.conn)?;
         self.count("route", 1);
-        self.memory.routes.insert(name.clone(), RouteInMemory { key, open: 0 });
+        self.memory.routes.insert(name.clone(), RouteInMemory { key, open: 0, tasks: 0 });
         Ok(key)
     }
 
@@ -127,6 +131,27 @@ impl Work<'_> {
         if let Some(known) = self.memory.routes.values_mut().find(|known| known.key == route) {
             known.open += delta;
         }
+    }
+
+    /// Notes that handler tasks of a route wait, or wait no longer.
+    pub(crate) fn count_tasks(&mut self, route: i64, delta: i64) {
+        if let Some(known) = self.memory.routes.values_mut().find(|known| known.key == route) {
+            known.tasks += delta;
+        }
+    }
+
+    /// How many handler tasks of a route wait.
+    pub(crate) fn waiting_tasks(&self, name: &RouteName) -> u64 {
+        self.memory.routes.get(name).map_or(0, |known| u64::try_from(known.tasks).unwrap_or(0))
+    }
+
+    /// The key of a run, running or not.
+    pub(crate) fn run_key(&self, id: &RunId) -> Result<i64, LedgerError> {
+        if let Some(known) = self.memory.runs.get(id) {
+            return Ok(known.run.key);
+        }
+        let found = run::find(self.conn, &id.0)?;
+        Ok(found.ok_or_else(|| LedgerError::Damaged { what: format!("run {id} is missing") })?.key)
     }
 
     /// The keys of a running run and its route.
@@ -178,6 +203,7 @@ impl Work<'_> {
             at: origin.at,
             version: 0,
             written: origin.written,
+            order_key: row.order_key.or_else(|| before.as_ref().and_then(|b| b.order_key.clone())),
         };
         self.put(before, after, payload.as_deref())
     }

@@ -29,6 +29,7 @@ fn make(dir: &Path) {
         commit.attempts = vec![AttemptRow {
             id: RecordId(format!("bad-{n}")),
             step: step("erp"),
+            kind: AttemptKind::Pass,
             attempt: 1,
             generation: 0,
             began: Timestamp(1),
@@ -50,8 +51,17 @@ fn make(dir: &Path) {
         version: 1,
         verdict: "will be sent".into(),
     };
-    let (hash, at, filter) = ("abc".to_owned(), Timestamp(5), String::new());
-    block(store.save_plan(Plan { hash, route: route(), at, entries: vec![entry], filter })).unwrap();
+    block(store.save_plan(Plan {
+        hash: "abc".into(),
+        route: route(),
+        route_hash: "h1".into(),
+        recorded: true,
+        at: Timestamp(5),
+        entries: vec![entry],
+        filter: String::new(),
+        edit: Some((RecordId("bad-1".into()), b"{}".to_vec())),
+    }))
+    .unwrap();
     let counts = [(Status::Ok, 100), (Status::Failed, 10)];
     block(store.end_run(end("r1", RunStatus::CompletedWithFailures, 110, &counts))).unwrap();
     block(store.begin_run(start("r2"))).unwrap();
@@ -75,8 +85,13 @@ fn told(dir: &Path) -> Result<Vec<String>, LedgerError> {
     let reader = LedgerReader::open(dir)?;
     let mut told = Vec::new();
     for record in reader.records(&RecordFilter::default(), 10_000, None)?.items {
-        if record.version > 0 {
-            told.push(format!("{:?}", reader.record(Some(&record.route), &record.id)?));
+        if record.version > 0
+            && let RecordFound::One(detail) = reader.record(Some(&record.route), &record.id)?
+        {
+            told.push(format!("One({:?} {:?})", detail.summary, detail.row));
+            told.extend(detail.attempts.iter().map(|attempt| format!("One({attempt:?})")));
+            told.extend(detail.events.iter().map(|event| format!("One({event:?})")));
+            told.extend(detail.tasks.iter().map(|task| format!("One({task:?})")));
         }
         told.push(format!("{record:?}"));
     }
@@ -87,6 +102,7 @@ fn told(dir: &Path) -> Result<Vec<String>, LedgerError> {
     told.push(format!("{:?}", reader.events(&EventFilter::default(), EventOrder::OldestFirst, 10_000, None)?));
     told.push(format!("{:?} {:?}", reader.run(&RunId("r1".into()))?, reader.run(&RunId("r2".into()))?));
     told.push(format!("{:?} {:?}", reader.plan("abc")?, reader.routes()?));
+    told.push(format!("{:?}", reader.quarantined(&route())?));
     Ok(told)
 }
 
@@ -169,7 +185,7 @@ fn verify_names_what_is_wrong() {
     check("DELETE FROM attempt WHERE id = 'bad-4'", &["missing"], &["table attempt"]);
     check(
         "INSERT INTO attempt SELECT 99, route, id, step, generation, attempt, run, began, ended, outcome, failure,
-         target_id, receipt, exchanges, crc FROM attempt WHERE id = 'bad-4'",
+         target_id, receipt, exchanges, crc, kind FROM attempt WHERE id = 'bad-4'",
         &["attempt", "checksum"],
         &["bad-4", "2 times"],
     );

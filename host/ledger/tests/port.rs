@@ -76,7 +76,9 @@ macro_rules! forward {
     };
 }
 
-use crossdock_engine::ports::{BatchCommit, DueRows, Intent, RecordRow, RunEnd, RunOpening, RunStart};
+use crossdock_engine::ports::{
+    BatchCommit, DueRows, DueTasks, Intent, RecordRow, RunEnd, RunOpening, RunStart, TaskCommit,
+};
 use crossdock_model::{RecordId, RouteName, RunId, StepName};
 
 forward! {
@@ -84,6 +86,10 @@ forward! {
     intend(intent: Intent) -> 'static ();
     commit(commit: BatchCommit) -> 'static ();
     due(route: RouteName, of_run: Option<RunId>, now: Timestamp, limit: u32) -> '_ DueRows;
+    rolling_back(route: RouteName, now: Timestamp, limit: u32) -> '_ DueRows;
+    open_applied(route: RouteName) -> '_ Vec<RecordRow>;
+    tasks(route: RouteName, now: Timestamp, limit: u32) -> '_ DueTasks;
+    commit_tasks(commit: TaskCommit) -> 'static ();
     load(route: RouteName, ids: Vec<RecordId>) -> '_ Vec<RecordRow>;
     state(route: RouteName, step: StepName) -> '_ Vec<(String, Vec<u8>)>;
     end_run(end: RunEnd) -> '_ ();

@@ -35,7 +35,7 @@ fn what_cannot_be_opened_says_why() {
             edit(dir, "UPDATE meta SET value = '7' WHERE name = 'format'");
         },
         "ledger-newer-version",
-        &["format 7", "up to 1"],
+        &["format 7", "up to 2"],
     );
     let garbage = |dir: &Path| std::fs::write(dir.join("ledger.db"), vec![b'x'; 8192]).unwrap();
     check(&garbage, "ledger-not-a-ledger", &["not a SQLite database"]);
@@ -192,7 +192,9 @@ fn pages_are_complete_and_never_double() {
     let dropped = by_key.values().find(|record| record.status == Status::Dropped).unwrap();
     assert_eq!(dropped.step, Some(step("map")));
     let steps = |record: &RecordSummary| record.step.clone();
-    for bits in 0..128u32 {
+    let fingerprint = by_key.values().find_map(|record| record.fingerprint.clone()).unwrap();
+    assert!(reader.all_records(RecordFilter::default()).map(Result::unwrap).eq(all.iter().cloned()));
+    for bits in 0..1024u32 {
         let on = |bit: u32| bits & (1 << bit) != 0;
         let filter = RecordFilter {
             route: on(0).then(route),
@@ -201,8 +203,11 @@ fn pages_are_complete_and_never_double() {
             code: on(3).then(|| "http-422".into()),
             since: on(4).then_some(Timestamp(2_003)),
             text: on(5).then(|| "timeo".into()),
-            id: None,
             step: on(6).then(|| step("erp")),
+            until: on(7).then_some(Timestamp(2_006)),
+            statuses: if on(8) { vec![Status::Rejected, Status::Failed, Status::Ok] } else { vec![] },
+            fingerprint: on(9).then(|| fingerprint.clone()),
+            id: None,
         };
         let fits = |record: &&RecordSummary| {
             filter.route.as_ref().is_none_or(|route| record.route == *route)
@@ -210,16 +215,26 @@ fn pages_are_complete_and_never_double() {
                 && filter.status.is_none_or(|status| record.status == status)
                 && filter.code.is_none_or_eq(&record.code)
                 && filter.since.is_none_or(|since| record.at >= since)
+                && filter.until.is_none_or(|until| record.at < until)
+                && (filter.statuses.is_empty() || filter.statuses.contains(&record.status))
+                && filter.fingerprint.is_none_or_eq(&record.fingerprint)
                 && (filter.text.is_none() || record.code.as_deref() == Some("timeout"))
                 && filter.step.as_ref().is_none_or(|step| steps(record).as_ref() == Some(step))
         };
         let expected: Vec<_> = by_key.values().filter(fits).map(key).collect();
-        for limit in [1, 3, 1000] {
+        let narrowed = filter.code.is_some()
+            || filter.text.is_some()
+            || filter.since.is_some()
+            || filter.until.is_some()
+            || filter.fingerprint.is_some();
+        if filter.status != Some(Status::Processing) || !narrowed {
+            assert_eq!(reader.count(&filter).unwrap(), expected.len() as u64, "{filter:?}");
+        }
+        for limit in if bits % 7 == 0 { [1, 3, 1000] } else { [5, 50, 1000] } {
             let mut found: Vec<_> = pages(&reader, &filter, limit).iter().map(key).collect();
             found.sort();
             // A row that is under way and asked for as processing is found by its intent: without its code, and
             // with the time of the intent.
-            let narrowed = filter.code.is_some() || filter.text.is_some() || filter.since.is_some();
             if filter.status != Some(Status::Processing) || !narrowed {
                 assert_eq!(found, expected, "{filter:?} by {limit}");
             }
@@ -289,6 +304,7 @@ fn the_history_of_a_record_and_its_run() {
     let attempt = AttemptRow {
         id: RecordId("bad-1".into()),
         step: step("erp"),
+        kind: AttemptKind::Pass,
         attempt: 2,
         generation: 0,
         began: Timestamp(1),
@@ -369,8 +385,13 @@ fn decisions() {
     drop(filled(dir.path()));
     let store = open(dir.path()).unwrap();
     let decide = |id: &str, status: Status| {
-        let decision =
-            Decision { status, reason: "looked it up".into(), target_id: Some("T-9".into()), at: Timestamp(10) };
+        let decision = Decision {
+            status,
+            reason: "looked it up".into(),
+            target_id: Some("T-9".into()),
+            destinations: vec![step("erp")],
+            at: Timestamp(10),
+        };
         block(store.decide(route(), vec![RecordId(id.into())], decision)).map(|decided| decided[0].from)
     };
     let refused = |id: &str, status: Status, word: &str| {
@@ -388,7 +409,13 @@ fn decisions() {
     refused("bad-4", Status::Pending, "cannot become pending");
     refused("ok-1-1", Status::Skipped, "no such record");
     let both = vec![RecordId("bad-3".into()), RecordId("busy-1".into())];
-    let skip = Decision { status: Status::Skipped, reason: String::new(), target_id: None, at: Timestamp(11) };
+    let skip = Decision {
+        status: Status::Skipped,
+        reason: String::new(),
+        target_id: None,
+        destinations: vec![],
+        at: Timestamp(11),
+    };
     assert!(block(store.decide(route(), both, skip)).is_err());
     let rows = block(store.load(route(), ["busy-1", "bad-3"].map(|id| RecordId(id.into())).to_vec())).unwrap();
     assert_eq!((rows[0].status, rows[0].applied[0].target_id.as_str()), (Status::Ok, "T-9"));
@@ -431,6 +458,9 @@ fn plans_are_frozen_and_notice_changes() {
     let plan = |hash: &str| Plan {
         hash: hash.into(),
         route: route(),
+        route_hash: "h1".into(),
+        recorded: false,
+        edit: None,
         at: Timestamp(5),
         entries: entries.clone(),
         filter: "status failed".into(),
@@ -443,8 +473,8 @@ fn plans_are_frozen_and_notice_changes() {
     assert_eq!(reader.plan("x").unwrap(), None);
     assert_eq!(reader.plan("").unwrap(), None);
     assert_eq!(reader.plan("ab").unwrap_err().code(), "ledger-bad-query");
-    assert_eq!(reader.plan_changes(&plan("abc1")).unwrap(), vec![]);
+    assert_eq!(reader.plan_changes(&route(), &entries).unwrap(), vec![]);
     block(store.commit(BatchCommit { rows: vec![row("bad-3", Status::Failed)], ..commit("r1", 70) })).unwrap();
-    let changes = reader.plan_changes(&plan("abc1")).unwrap();
+    let changes = reader.plan_changes(&route(), &entries).unwrap();
     assert_eq!(changes, vec![PlanChange { id: RecordId("bad-3".into()), planned: 1, found: Some(2) }]);
 }

@@ -5,12 +5,16 @@ use super::summary::{
     CHUNK_COLUMNS, ChunkMeta, Names, UnderWay, chunk_applied, chunk_summary, flight_summary, read_chunk, route_key,
     row_summary,
 };
-use super::types::{AttemptDetail, ChunkEntry, InFlight, LoggedEvent, RecordDetail, RecordFound, RecordSummary};
+use super::types::{
+    AttemptDetail, ChunkEntry, InFlight, LoggedEvent, RecordDetail, RecordFound, RecordSummary, TaskDetail,
+};
 use crate::chunk;
 use crate::error::LedgerError;
 use crate::inflight::{Inflight, Kind};
 use crate::record;
+use crate::task::{self, StoredTask};
 use crate::trace;
+use crossdock_engine::ports::RecordRow;
 use crossdock_model::{RecordId, RouteName, Status, Timestamp};
 use rusqlite::Connection;
 use std::collections::BTreeSet;
@@ -128,7 +132,10 @@ fn detail(
             Some(stored.into_row(conn, run)?)
         }
     };
+    let undone = |row: &&RecordRow| matches!(row.status, Status::RollingBack | Status::RollbackFailed);
     Ok(RecordDetail {
+        to_undo: row.as_ref().filter(undone).map(|row| row.applied.iter().rev().cloned().collect()).unwrap_or_default(),
+        tasks: tasks(conn, names, route, id)?,
         summary,
         row,
         attempts: attempts(conn, names, route, id)?,
@@ -176,6 +183,30 @@ fn attempts(
         attempts.push(AttemptDetail { run: names.run(conn, run)?.id.clone(), attempt });
     }
     Ok(attempts)
+}
+
+fn tasks(conn: &Connection, names: &mut Names, route: i64, id: &RecordId) -> Result<Vec<TaskDetail>, LedgerError> {
+    let sql = format!(
+        "SELECT {} FROM task t INDEXED BY task_by_record WHERE t.record = ?1 AND t.route = ?2 LIMIT {HISTORY_MAX}",
+        task::COLUMNS
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut found =
+        statement.query_and_then((&id.0, route), StoredTask::read)?.collect::<Result<Vec<_>, LedgerError>>()?;
+    found.sort_by_key(|task| task.key);
+    let detail = |task: StoredTask| {
+        Ok(TaskDetail {
+            run: names.run(conn, task.run)?.id.clone(),
+            place: task.place,
+            generation: task.generation,
+            standing: task.standing,
+            attempts: task.attempts,
+            failure: task.failure,
+            due: task.due.map(Timestamp),
+            at: Timestamp(task.at),
+        })
+    };
+    found.into_iter().map(detail).collect()
 }
 
 fn events(conn: &Connection, names: &mut Names, route: i64, id: &RecordId) -> Result<Vec<LoggedEvent>, LedgerError> {

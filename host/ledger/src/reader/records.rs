@@ -13,12 +13,38 @@ use crossdock_model::Status;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+/// Names of a filter looked up.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    route: Option<i64>,
+    run: Option<i64>,
+}
+
+impl Selection {
+    /// `None`: there is no such route or run, so that nothing is meant.
+    pub(super) fn of(conn: &Connection, filter: &RecordFilter) -> Result<Option<Self>, LedgerError> {
+        let mut selection = Self::default();
+        if let Some(name) = &filter.route {
+            selection.route = route_key(conn, name)?;
+            if selection.route.is_none() {
+                return Ok(None);
+            }
+        }
+        if let Some(id) = &filter.run {
+            selection.run = run::find(conn, &id.0)?.map(|run| run.key);
+            if selection.run.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(selection))
+    }
+}
+
 /// A question with its names looked up.
 struct Question<'a> {
     conn: &'a Connection,
     filter: &'a RecordFilter,
-    route: Option<i64>,
-    run: Option<i64>,
+    selection: Selection,
     /// One more than asked for, to see whether there are more.
     want: usize,
     /// Whether a process is writing.
@@ -37,31 +63,8 @@ pub(super) fn list(
     alive: bool,
 ) -> Result<Page<RecordSummary>, LedgerError> {
     let limit = limit.clamp(1, PAGE_MAX) as usize;
-    let nothing = Page { items: Vec::new(), next: None };
-    let route = match &filter.route {
-        None => None,
-        Some(name) => match route_key(conn, name)? {
-            None => return Ok(nothing),
-            found => found,
-        },
-    };
-    let run = match &filter.run {
-        None => None,
-        Some(id) => match run::find(conn, &id.0)? {
-            None => return Ok(nothing),
-            Some(run) => Some(run.key),
-        },
-    };
-    let mut question = Question {
-        conn,
-        filter,
-        route,
-        run,
-        want: limit + 1,
-        alive,
-        under_way: UnderWay::load(conn)?,
-        names: Names::default(),
-        found: Vec::new(),
+    let Some(mut question) = Question::new(conn, filter, limit + 1, alive)? else {
+        return Ok(Page { items: Vec::new(), next: None });
     };
     let after = after.map(|cursor| cursor.0);
     if let Some(text) = &filter.text {
@@ -87,8 +90,23 @@ pub(super) fn list(
     Ok(Page::of(question.found, limit))
 }
 
-/// The statement for records with a row, and its values. Every combination walks one index backwards.
-fn rows_sql(filter: &RecordFilter, route: Option<i64>, run: Option<i64>) -> (String, Vec<Value>) {
+/// What is under way, in numbers of records: those that a filter lets through because of it, and those whose row it
+/// would let through if they were not.
+pub(super) fn under_way(conn: &Connection, filter: &RecordFilter, alive: bool) -> Result<(u64, u64), LedgerError> {
+    let Some(mut question) = Question::new(conn, filter, usize::MAX, alive)? else { return Ok((0, 0)) };
+    let mut hidden = 0;
+    if alive && !filter.wants(Status::Processing) {
+        for (route, id) in question.under_way.last.keys() {
+            let stored = record::find(conn, *route, id)?;
+            hidden += u64::from(stored.is_some_and(|stored| question.admits(&stored)));
+        }
+    }
+    question.in_flight(None)?;
+    Ok((question.found.len() as u64, hidden))
+}
+
+/// The conditions on rows of records, and their values. `status` is one of those that are asked for.
+pub(super) fn conditions(filter: &RecordFilter, status: Option<Status>, selection: &Selection) -> (String, Vec<Value>) {
     let mut conditions = Vec::new();
     let mut values: Vec<Value> = Vec::new();
     let mut add = |column: &str, value: Option<Value>| {
@@ -98,54 +116,76 @@ fn rows_sql(filter: &RecordFilter, route: Option<i64>, run: Option<i64>) -> (Str
         }
     };
     let text = |text: &str| Value::from(text.to_owned());
-    add("r.route =", route.map(Value::from));
-    add("r.run =", run.map(Value::from));
-    add("r.status =", filter.status.map(|status| text(status.as_str())));
+    add("r.route =", selection.route.map(Value::from));
+    add("r.run =", selection.run.map(Value::from));
+    add("r.status =", status.map(|status| text(status.as_str())));
     add("r.code =", filter.code.as_deref().map(text));
+    add("r.fingerprint =", filter.fingerprint.as_deref().map(text));
     add("r.step =", filter.step.as_ref().map(|step| text(step.as_str())));
     add("r.id =", filter.id.as_ref().map(|id| text(&id.0)));
     add("r.at >=", filter.since.map(|since| since.0.into()));
-    let index = match filter {
+    add("r.at <", Some(filter.until.map_or(i64::MAX, |until| until.0).into()));
+    (conditions.join(" AND "), values)
+}
+
+/// The index that the conditions on rows are looked up in.
+pub(super) fn index(filter: &RecordFilter, status: Option<Status>) -> &'static str {
+    match filter {
         RecordFilter { id: Some(_), .. } => "record_by_id",
         RecordFilter { run: Some(_), .. } => "record_by_run",
+        RecordFilter { fingerprint: Some(_), .. } => "record_by_fingerprint",
         RecordFilter { code: Some(_), .. } => "record_by_code",
-        RecordFilter { status: Some(_), route: Some(_), .. } => "record_by_route_status",
+        RecordFilter { route: Some(_), .. } if status.is_some() => "record_by_route_status",
         RecordFilter { step: Some(_), .. } => "record_by_step",
-        RecordFilter { status: Some(_), .. } => "record_by_status",
+        _ if status.is_some() => "record_by_status",
         RecordFilter { route: Some(_), .. } => "record_by_route",
         _ => "record_by_at",
-    };
-    conditions.push("(r.at, r.key) < (?, ?)".to_owned());
+    }
+}
+
+/// The statement for records with a row, and its values. Every combination walks one index backwards.
+fn rows_sql(filter: &RecordFilter, status: Option<Status>, selection: &Selection) -> (String, Vec<Value>) {
+    let (conditions, values) = conditions(filter, status, selection);
     let sql = format!(
-        "SELECT {} FROM record r INDEXED BY {index} WHERE {} ORDER BY r.at DESC, r.key DESC LIMIT ?",
+        "SELECT {} FROM record r INDEXED BY {} WHERE {conditions} AND (r.at, r.key) < (?, ?)
+         ORDER BY r.at DESC, r.key DESC LIMIT ?",
         record::COLUMNS,
-        conditions.join(" AND ")
+        index(filter, status)
     );
     (sql, values)
 }
 
-/// The statement for chunks, without the limit: chunks are read one by one until the page is full.
-fn chunks_sql(filter: &RecordFilter, route: Option<i64>, run: Option<i64>) -> (String, Vec<Value>) {
+/// The conditions on chunks, their values, and the index.
+pub(super) fn chunk_conditions(filter: &RecordFilter, selection: &Selection) -> (String, Vec<Value>, &'static str) {
     let mut conditions = String::new();
     let mut values: Vec<Value> = Vec::new();
-    for (column, value) in [("c.route =", route), ("c.run =", run), ("c.at >=", filter.since.map(|since| since.0))] {
+    let since = filter.since.map(|since| since.0);
+    for (column, value) in [("c.route =", selection.route), ("c.run =", selection.run), ("c.at >=", since)] {
         if let Some(value) = value {
             conditions.push_str(&format!("{column} ? AND "));
             values.push(value.into());
         }
     }
-    match filter.status {
-        Some(Status::Ok) => conditions.push_str("c.ok > 0 AND "),
-        Some(Status::Dropped) => conditions.push_str("c.dropped > 0 AND "),
+    match (filter.wants(Status::Ok), filter.wants(Status::Dropped)) {
+        (true, false) => conditions.push_str("c.ok > 0 AND "),
+        (false, true) => conditions.push_str("c.dropped > 0 AND "),
         _ => {}
     }
-    let index = match (run, route) {
-        (Some(_), _) => "INDEXED BY chunk_by_run",
-        (None, Some(_)) => "INDEXED BY chunk_by_route",
-        (None, None) => "INDEXED BY chunk_by_at",
+    conditions.push_str("c.at < ?");
+    values.push(filter.until.map_or(i64::MAX, |until| until.0).into());
+    let index = match selection {
+        Selection { run: Some(_), .. } => "chunk_by_run",
+        Selection { route: Some(_), .. } => "chunk_by_route",
+        _ => "chunk_by_at",
     };
+    (conditions, values, index)
+}
+
+/// The statement for chunks, without the limit: chunks are read one by one until the page is full.
+fn chunks_sql(filter: &RecordFilter, selection: &Selection) -> (String, Vec<Value>) {
+    let (conditions, values, index) = chunk_conditions(filter, selection);
     let sql = format!(
-        "SELECT {CHUNK_COLUMNS} FROM chunk c {index} WHERE {conditions}(c.at, c.key) <= (?, ?)
+        "SELECT {CHUNK_COLUMNS} FROM chunk c INDEXED BY {index} WHERE {conditions} AND (c.at, c.key) <= (?, ?)
          ORDER BY c.at DESC, c.key DESC"
     );
     (sql, values)
@@ -160,7 +200,7 @@ fn text_sql() -> String {
 }
 
 /// The words of a text as a question to the full-text index: each quoted, so that nothing in them is an operator.
-fn match_words(text: &str) -> Result<String, LedgerError> {
+pub(super) fn match_words(text: &str) -> Result<String, LedgerError> {
     let words: Vec<String> = text
         .split(|c: char| c.is_whitespace() || c == '"')
         .filter(|word| word.chars().any(char::is_alphanumeric))
@@ -172,7 +212,20 @@ fn match_words(text: &str) -> Result<String, LedgerError> {
     Ok(words.join(" "))
 }
 
-impl Question<'_> {
+impl<'a> Question<'a> {
+    /// `None`: nothing is meant.
+    fn new(
+        conn: &'a Connection,
+        filter: &'a RecordFilter,
+        want: usize,
+        alive: bool,
+    ) -> Result<Option<Self>, LedgerError> {
+        let Some(selection) = Selection::of(conn, filter)? else { return Ok(None) };
+        let under_way = UnderWay::load(conn)?;
+        let (names, found) = (Names::default(), Vec::new());
+        Ok(Some(Self { conn, filter, selection, want, alive, under_way, names, found }))
+    }
+
     fn full(&self) -> bool {
         self.found.len() >= self.want
     }
@@ -194,9 +247,11 @@ impl Question<'_> {
     /// Whether a row that was not chosen by all conditions meets them.
     fn admits(&self, stored: &StoredRecord) -> bool {
         let filter = self.filter;
-        self.route.is_none_or(|route| stored.route == route)
-            && self.run.is_none_or(|run| stored.run == run)
-            && filter.status.is_none_or(|status| stored.status == status)
+        self.selection.route.is_none_or(|route| stored.route == route)
+            && self.selection.run.is_none_or(|run| stored.run == run)
+            && filter.wants(stored.status)
+            && filter.until.is_none_or(|until| stored.at < until.0)
+            && (filter.fingerprint.is_none() || filter.fingerprint == stored.fingerprint())
             && filter.step.as_ref().is_none_or(|step| stored.step == *step)
             && filter.id.as_ref().is_none_or(|id| stored.id == id.0)
             && filter.since.is_none_or(|since| stored.at >= since.0)
@@ -208,17 +263,25 @@ impl Question<'_> {
 
     fn rows(&mut self, after: Option<Place>) -> Result<(), LedgerError> {
         let (at, key) = if let Some(Place::Row(at, key)) = after { (at, key) } else { (i64::MAX, i64::MAX) };
-        let (sql, mut values) = rows_sql(self.filter, self.route, self.run);
-        let limit = i64::try_from(self.want).unwrap_or(i64::MAX);
         // Rows that are under way count as processing and are left out of another status.
-        let spare = i64::try_from(self.under_way.len()).unwrap_or(0);
-        values.extend([at.into(), key.into(), Value::from(limit + spare)]);
-        let mut statement = self.conn.prepare_cached(&sql)?;
-        let mut rows = statement.query(params_from_iter(values))?;
-        while !self.full() {
-            let Some(row) = rows.next()? else { break };
-            let stored = StoredRecord::read(row)?;
-            self.push_row(Place::Row(stored.at, stored.key), stored)?;
+        let limit = self.want.saturating_add(self.under_way.len());
+        let statuses = self.filter.wanted().map_or(vec![None], |all| all.into_iter().map(Some).collect());
+        let mut stored = Vec::new();
+        for status in &statuses {
+            let (sql, mut values) = rows_sql(self.filter, *status, &self.selection);
+            values.extend([at.into(), key.into(), Value::from(i64::try_from(limit).unwrap_or(i64::MAX))]);
+            let mut statement = self.conn.prepare_cached(&sql)?;
+            let rows = statement.query_and_then(params_from_iter(values), StoredRecord::read)?;
+            stored.extend(rows.collect::<Result<Vec<_>, _>>()?);
+        }
+        if statuses.len() > 1 {
+            stored.sort_by_key(|record| std::cmp::Reverse((record.at, record.key)));
+        }
+        for record in stored {
+            if self.full() {
+                break;
+            }
+            self.push_row(Place::Row(record.at, record.key), record)?;
         }
         Ok(())
     }
@@ -227,7 +290,7 @@ impl Question<'_> {
         let under_way = self.alive && self.under_way.step_of(stored.route, &stored.id).is_some();
         let mut summary = row_summary(self.conn, &mut self.names, &stored)?;
         if under_way {
-            if self.filter.status.is_some_and(|status| status != Status::Processing) {
+            if !self.filter.wants(Status::Processing) {
                 return Ok(());
             }
             summary.status = Status::Processing;
@@ -237,15 +300,15 @@ impl Question<'_> {
     }
 
     fn chunks(&mut self, after: Option<Place>) -> Result<(), LedgerError> {
-        let wanted = matches!(self.filter.status, None | Some(Status::Ok | Status::Dropped));
-        if !wanted || self.filter.code.is_some() {
+        let wanted = self.filter.wants(Status::Ok) || self.filter.wants(Status::Dropped);
+        if !wanted || self.filter.of_failures() {
             return Ok(());
         }
         let (at, key, index) = match after {
             Some(Place::Chunk(at, key, index)) => (at, key, index),
             _ => (i64::MAX, i64::MAX, -1),
         };
-        let (sql, mut values) = chunks_sql(self.filter, self.route, self.run);
+        let (sql, mut values) = chunks_sql(self.filter, &self.selection);
         values.extend([at.into(), key.into()]);
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
@@ -269,8 +332,7 @@ impl Question<'_> {
             }
             let id = chunk.ids.text(index);
             let filter = self.filter;
-            let unfit = filter.status.is_some_and(|status| status != chunk.statuses[index])
-                || filter.id.as_ref().is_some_and(|wanted| wanted.0 != id);
+            let unfit = !filter.wants(chunk.statuses[index]) || filter.id.as_ref().is_some_and(|wanted| wanted.0 != id);
             if unfit || has_row(self.conn, meta.route, &id)? {
                 continue;
             }
@@ -289,14 +351,15 @@ impl Question<'_> {
     fn in_flight(&mut self, after: Option<Place>) -> Result<(), LedgerError> {
         let status = if self.alive { Status::Processing } else { Status::Indeterminate };
         let filter = self.filter;
-        if filter.status.is_some_and(|wanted| wanted != status) || filter.code.is_some() {
+        if !filter.wants(status) || filter.of_failures() {
             return Ok(());
         }
         let from = if let Some(Place::InFlight(key, index)) = after { (key, index) } else { (-1, -1) };
         let rows = std::mem::take(&mut self.under_way.rows);
         for (position, row) in rows.iter().enumerate() {
-            let unfit = self.route.is_some_and(|route| row.route != route)
-                || self.run.is_some_and(|run| row.run != run)
+            let unfit = self.selection.route.is_some_and(|route| row.route != route)
+                || self.selection.run.is_some_and(|run| row.run != run)
+                || filter.until.is_some_and(|until| row.at >= until.0)
                 || filter.step.as_ref().is_some_and(|step| row.step != *step)
                 || filter.since.is_some_and(|since| row.at < since.0);
             if unfit {
@@ -313,9 +376,7 @@ impl Question<'_> {
                     continue;
                 }
                 let stored = record::find(self.conn, row.route, &id)?;
-                let shown = stored.as_ref().is_some_and(|stored| {
-                    filter.status.is_none() || stored.status == Status::Processing || !self.alive
-                });
+                let shown = stored.as_ref().is_some_and(|stored| filter.wants(stored.status) || !self.alive);
                 if shown {
                     continue;
                 }
@@ -365,25 +426,35 @@ pub(super) mod tests {
         assert!(walk.is_err());
     }
 
+    /// A filter for each set of nine bits.
+    pub(in crate::reader) fn some_filter(bits: u16) -> (RecordFilter, Selection) {
+        let on = |bit: u16| bits & (1 << bit) != 0;
+        let filter = RecordFilter {
+            route: on(0).then(|| RouteName::new("r").unwrap()),
+            run: on(1).then(|| RunId("u".into())),
+            status: on(2).then_some(Status::Ok),
+            statuses: if on(6) { vec![Status::Ok, Status::Failed] } else { vec![] },
+            code: on(3).then(|| "c".into()),
+            since: on(4).then_some(Timestamp(5)),
+            until: on(7).then_some(Timestamp(7)),
+            step: on(5).then(|| StepName::new("s").unwrap()),
+            fingerprint: on(8).then(|| "f".into()),
+            ..RecordFilter::default()
+        };
+        (filter, Selection { route: on(0).then_some(1), run: on(1).then_some(1) })
+    }
+
     #[test]
     fn every_question_about_records_uses_an_index() {
         let (_dir, conn) = empty_ledger();
-        for bits in 0..64u8 {
-            let on = |bit: u8| bits & (1 << bit) != 0;
-            let filter = RecordFilter {
-                route: on(0).then(|| RouteName::new("r").unwrap()),
-                run: on(1).then(|| RunId("u".into())),
-                status: on(2).then_some(Status::Ok),
-                code: on(3).then(|| "c".into()),
-                since: on(4).then_some(Timestamp(5)),
-                step: on(5).then(|| StepName::new("s").unwrap()),
-                ..RecordFilter::default()
-            };
-            let (route, run) = (on(0).then_some(1), on(1).then_some(1));
-            let (sql, mut values) = rows_sql(&filter, route, run);
-            values.extend([1.into(), 1.into(), Value::from(10)]);
-            check_plan(&conn, &sql, values);
-            let (sql, mut values) = chunks_sql(&filter, route, run);
+        for bits in 0..512u16 {
+            let (filter, selection) = some_filter(bits);
+            for status in filter.wanted().map_or(vec![None], |all| all.into_iter().map(Some).collect()) {
+                let (sql, mut values) = rows_sql(&filter, status, &selection);
+                values.extend([1.into(), 1.into(), Value::from(10)]);
+                check_plan(&conn, &sql, values);
+            }
+            let (sql, mut values) = chunks_sql(&filter, &selection);
             values.extend([1.into(), Value::from(1)]);
             check_plan(&conn, &sql, values);
         }

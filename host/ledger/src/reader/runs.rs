@@ -2,13 +2,17 @@
 
 use super::PAGE_MAX;
 use super::summary::{Names, route_key};
-use super::types::{Cursor, Page, Place, RouteStanding, RunDetail, RunSummary, other_list};
+use super::types::{
+    Cursor, HandlerNumbers, Page, Place, RollbackNumbers, RouteStanding, RunDetail, RunSummary, other_list,
+};
 use crate::error::LedgerError;
+use crate::opening;
 use crate::run::{self, StoredRun};
 use crate::seal::check;
+use crate::task::{self, TaskStanding};
 use crate::work::StoredRoute;
 use crossdock_model::{Counts, RouteName, RunId, Status, Timestamp};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 /// One page of runs.
 pub(super) fn list(
@@ -61,19 +65,60 @@ fn summary(conn: &Connection, names: &mut Names, stored: &StoredRun) -> Result<R
 /// One run.
 pub(super) fn find(conn: &Connection, id: &RunId) -> Result<Option<RunDetail>, LedgerError> {
     let Some(stored) = run::find(conn, &id.0)? else { return Ok(None) };
-    let mut statement = conn.prepare_cached("SELECT hash, body, crc FROM definition WHERE hash = ?1")?;
-    let mut rows = statement.query([&stored.hash])?;
-    let definition = match rows.next()? {
-        Some(row) => {
-            check("definition", row, 2)?;
-            row.get(1)?
-        }
-        None => {
-            return Err(LedgerError::Damaged { what: format!("the definition with hash {} is missing", stored.hash) });
-        }
+    let Some(definition) = definition(conn, &stored.hash)? else {
+        return Err(LedgerError::Damaged { what: format!("the definition with hash {} is missing", stored.hash) });
     };
     let summary = summary(conn, &mut Names::default(), &stored)?;
-    Ok(Some(RunDetail { summary, steps: stored.totals.steps, plugins: stored.plugins, definition }))
+    let counted = |status: Status| u64::try_from(stored.totals.counts.get(status)).unwrap_or(0);
+    let rollback = RollbackNumbers {
+        undone: stored.totals.steps.iter().map(|(_, counts)| counts.undone).sum(),
+        rolled_back: counted(Status::RolledBack),
+        rolling_back: counted(Status::RollingBack),
+        failed: counted(Status::RollbackFailed),
+    };
+    Ok(Some(RunDetail {
+        summary,
+        handlers: handlers(conn, stored.key)?,
+        rollback,
+        steps: stored.totals.steps,
+        plugins: stored.plugins,
+        definition,
+    }))
+}
+
+const HANDLERS_SQL: &str = "SELECT t.place, t.status, count(*) FROM task t INDEXED BY task_by_run WHERE t.run = ?1
+     GROUP BY t.place, t.status";
+
+fn handlers(conn: &Connection, run: i64) -> Result<Vec<HandlerNumbers>, LedgerError> {
+    let mut statement = conn.prepare_cached(HANDLERS_SQL)?;
+    let mut rows = statement.query([run])?;
+    let mut numbers: Vec<HandlerNumbers> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (name, standing, count): (String, String, i64) = row.try_into()?;
+        let (place, standing) = task::place(&name).zip(TaskStanding::from_word(&standing)).ok_or_else(|| {
+            LedgerError::Damaged { what: format!("a handler task of {name} is not in the form it was written in") }
+        })?;
+        let at = numbers.iter().position(|known| known.place == place).unwrap_or_else(|| {
+            numbers.push(HandlerNumbers { place, done: 0, waiting: 0, given_up: 0 });
+            numbers.len() - 1
+        });
+        let number = match standing {
+            TaskStanding::Done => &mut numbers[at].done,
+            TaskStanding::Waiting => &mut numbers[at].waiting,
+            TaskStanding::GivenUp => &mut numbers[at].given_up,
+        };
+        *number = u64::try_from(count).unwrap_or(0);
+    }
+    Ok(numbers)
+}
+
+/// A route's definition by its hash.
+pub(super) fn definition(conn: &Connection, hash: &str) -> Result<Option<String>, LedgerError> {
+    let mut statement = conn.prepare_cached("SELECT hash, body, crc FROM definition WHERE hash = ?1")?;
+    let mut rows = statement.query([hash])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    check("definition", row, 2)?;
+    Ok(Some(row.get(1)?))
 }
 
 /// All routes by name.
@@ -84,16 +129,12 @@ pub(super) fn routes(conn: &Connection) -> Result<Vec<RouteStanding>, LedgerErro
     let mut routes = Vec::new();
     while let Some(row) = rows.next()? {
         let stored = StoredRoute::read(row)?;
-        let (pending, next_due) = conn
-            .prepare_cached("SELECT count(*), min(due) FROM record WHERE route = ?1 AND due IS NOT NULL AND open = 0")?
-            .query_row([stored.key], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?)))
-            .optional()?
-            .unwrap_or((0, None));
+        let (pending, next_due) = opening::waiting(conn, stored.key)?;
         routes.push(RouteStanding {
             counts: standing(conn, stored.key)?,
             route: RouteName::new(stored.name).map_err(|error| LedgerError::Damaged { what: error.to_string() })?,
             checkpoint_at: stored.checkpoint_at.map(Timestamp),
-            pending: u64::try_from(pending).unwrap_or(0),
+            pending,
             next_due: next_due.map(Timestamp),
         });
     }

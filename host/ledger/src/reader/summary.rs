@@ -128,6 +128,7 @@ pub(super) fn chunk_applied(chunk: &Chunk, index: usize) -> Vec<Applied> {
             step: column.step.clone(),
             target_id: String::from_utf8_lossy(&value(&column.target_ids)).into_owned(),
             receipt: value(&column.receipts),
+            in_doubt: false,
         })
         .filter(|applied| !applied.target_id.is_empty() || !applied.receipt.is_empty())
         .collect()
@@ -159,6 +160,7 @@ pub(super) fn row_summary(
         step: Some(stored.step.clone()),
         code: stored.failure.as_ref().map(|failure| failure.code.clone()),
         message: stored.failure.as_ref().map(|failure| failure.message.clone()),
+        fingerprint: stored.fingerprint(),
         attempts: stored.attempts,
         generation: stored.generation,
         due: stored.due.map(Timestamp),
@@ -189,6 +191,7 @@ pub(super) fn chunk_summary(
         step: chunk.steps.get(index).and_then(|&step| run.step(step)).cloned(),
         code: None,
         message: None,
+        fingerprint: None,
         attempts: 1,
         generation: 0,
         due: None,
@@ -211,7 +214,7 @@ pub(super) fn flight_summary(
 ) -> Result<RecordSummary, LedgerError> {
     let number = |numbers: &[u32]| numbers.get(index).copied().unwrap_or(0);
     let (attempts, generation) = match &row.kind {
-        Kind::Intent { attempts, generations } => (number(attempts), number(generations)),
+        Kind::Intent { attempts, generations, .. } => (number(attempts), number(generations)),
         Kind::Progress { .. } => (0, 0),
     };
     Ok(RecordSummary {
@@ -222,6 +225,7 @@ pub(super) fn flight_summary(
         step: Some(row.step.clone()),
         code: None,
         message: None,
+        fingerprint: None,
         attempts,
         generation,
         due: None,

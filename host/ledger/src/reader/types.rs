@@ -1,9 +1,11 @@
 //! What is asked, and what is answered.
 
 use crate::error::LedgerError;
+use crate::task::TaskStanding;
 use crossdock_engine::ports::{Applied, AttemptRow, Cause, RecordRow, StepCounts};
 use crossdock_model::{
-    Counts, Event, Failure, PluginName, RecordId, RouteName, RunId, RunStatus, Status, StepName, Timestamp,
+    Counts, Event, Failure, HandlerPlace, PluginName, RecordId, RouteName, RunId, RunStatus, Status, StepName,
+    Timestamp,
 };
 use std::fmt;
 use std::str::FromStr;
@@ -95,16 +97,43 @@ pub struct RecordFilter {
     pub run: Option<RunId>,
     /// Standing there.
     pub status: Option<Status>,
+    /// Standing in one of these; empty: in any.
+    pub statuses: Vec<Status>,
     /// With a failure of this code.
     pub code: Option<String>,
+    /// With a failure that has this [fingerprint](Failure::fingerprint).
+    pub fingerprint: Option<String>,
     /// Last changed at this time or later.
     pub since: Option<Timestamp>,
+    /// Last changed before this time.
+    pub until: Option<Timestamp>,
     /// With a failure in whose code, message or detail, or with an id in which, words begin like each of these.
     pub text: Option<String>,
     /// With this id.
     pub id: Option<RecordId>,
     /// Standing at this step.
     pub step: Option<StepName>,
+}
+
+impl RecordFilter {
+    /// Whether a record that stands there is meant, as far as that goes.
+    pub(super) fn wants(&self, status: Status) -> bool {
+        self.status.is_none_or(|wanted| wanted == status)
+            && (self.statuses.is_empty() || self.statuses.contains(&status))
+    }
+
+    /// The statuses that are asked for; `None`: all.
+    pub(super) fn wanted(&self) -> Option<Vec<Status>> {
+        if self.status.is_none() && self.statuses.is_empty() {
+            return None;
+        }
+        Some(Status::ALL.iter().copied().filter(|&status| self.wants(status)).collect())
+    }
+
+    /// Whether records without a failure are not meant.
+    pub(super) fn of_failures(&self) -> bool {
+        self.code.is_some() || self.fingerprint.is_some() || self.text.is_some()
+    }
 }
 
 /// Where a record stands.
@@ -124,6 +153,8 @@ pub struct RecordSummary {
     pub code: Option<String>,
     /// The message of its failure.
     pub message: Option<String>,
+    /// What failures of one cause have in common, see [`Failure::fingerprint`].
+    pub fingerprint: Option<String>,
     /// Attempts at that step.
     pub attempts: u32,
     /// How often its content was changed by a person.
@@ -189,6 +220,85 @@ pub struct InFlight {
     pub alive: bool,
 }
 
+/// A handler that is or was to be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskDetail {
+    /// Which handler.
+    pub place: HandlerPlace,
+    /// The run to whose outcome it belongs.
+    pub run: RunId,
+    /// The record's generation at that time.
+    pub generation: u32,
+    /// Where the task stands.
+    pub standing: TaskStanding,
+    /// How many calls were made.
+    pub attempts: u32,
+    /// Why the last of them did not go well.
+    pub failure: Option<Failure>,
+    /// When it is to be called; `None` once it is finished.
+    pub due: Option<Timestamp>,
+    /// When something last became of it.
+    pub at: Timestamp,
+}
+
+/// How the tasks of one handler stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandlerNumbers {
+    /// Which handler.
+    pub place: HandlerPlace,
+    /// Called, and it went well.
+    pub done: u64,
+    /// Still to be called.
+    pub waiting: u64,
+    /// No more calls are made.
+    pub given_up: u64,
+}
+
+/// What a run undid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RollbackNumbers {
+    /// Times that what a step had applied for a record was undone.
+    pub undone: u64,
+    /// Records of the run that were undone as a whole.
+    pub rolled_back: u64,
+    /// Records of the run that are still being undone.
+    pub rolling_back: u64,
+    /// Records of the run that could not be undone.
+    pub failed: u64,
+}
+
+/// Failures of one cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureGroup {
+    /// The route.
+    pub route: RouteName,
+    /// The step at which the records stand.
+    pub step: StepName,
+    /// Their code.
+    pub code: String,
+    /// What they have in common, see [`Failure::fingerprint`].
+    pub fingerprint: String,
+    /// How many records.
+    pub count: u64,
+    /// When the first of them changed last.
+    pub first_at: Timestamp,
+    /// When the last of them did.
+    pub last_at: Timestamp,
+    /// One of the last.
+    pub sample: RecordId,
+    /// Its message.
+    pub message: String,
+}
+
+/// Failures by cause.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FailureGroups {
+    /// The largest groups, the largest first.
+    pub groups: Vec<FailureGroup>,
+    /// How many records are in groups that are not listed.
+    pub others: u64,
+}
+
 /// Everything that is known of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordDetail {
@@ -204,6 +314,10 @@ pub struct RecordDetail {
     pub events: Vec<LoggedEvent>,
     /// If it is under way.
     pub in_flight: Option<InFlight>,
+    /// If it is rolling back, or that failed: what is still to be undone, in the order in which it is.
+    pub to_undo: Vec<Applied>,
+    /// Handlers that are or were to be called for it, oldest first, at most 1000.
+    pub tasks: Vec<TaskDetail>,
 }
 
 /// The answer to which record has an id.
@@ -287,6 +401,10 @@ pub struct RunDetail {
     pub plugins: Vec<(StepName, PluginName, String)>,
     /// The route's definition at that time.
     pub definition: String,
+    /// How the handlers of the run and of its records stand, by place.
+    pub handlers: Vec<HandlerNumbers>,
+    /// What it undid.
+    pub rollback: RollbackNumbers,
 }
 
 /// Where the records of a route stand.
@@ -299,7 +417,7 @@ pub struct RouteStanding {
     pub counts: Counts,
     /// When the checkpoint moved last.
     pub checkpoint_at: Option<Timestamp>,
-    /// How many records are to be looked at again by themselves.
+    /// How many records are to be looked at again by themselves; those that are rolling back do not count.
     pub pending: u64,
     /// The earliest time of these.
     pub next_due: Option<Timestamp>,

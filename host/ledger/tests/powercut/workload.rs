@@ -157,8 +157,13 @@ impl Workload<'_> {
         }
         let id = failed[self.dice.below(failed.len())].clone();
         self.note(Call::Skip { id: id.clone() });
-        let decision =
-            Decision { status: Status::Skipped, reason: "not wanted".into(), target_id: None, at: Timestamp(4_000) };
+        let decision = Decision {
+            status: Status::Skipped,
+            reason: "not wanted".into(),
+            target_id: None,
+            destinations: vec![],
+            at: Timestamp(4_000),
+        };
         block(store.decide(route(), vec![RecordId(id)], decision)).unwrap();
         self.acknowledge_all();
     }

@@ -64,6 +64,8 @@ pub(crate) fn commit(run: &str, batch: u64) -> BatchCommit {
         state: vec![],
         progress: None,
         closes: true,
+        tasks: vec![],
+        settles_open: false,
     }
 }
 
@@ -111,6 +113,7 @@ pub(crate) fn row(id: &str, status: Status) -> RecordRow {
         failure: Some(Failure::new("http-422", format!("{id} refused")).with_detail("no such customer")),
         due: None,
         applied: vec![],
+        order_key: None,
         open: false,
         run: RunId("r1".into()),
     }
@@ -134,6 +137,8 @@ pub(crate) fn intent(run: &str, batch: u64, ids: &[&str], open: bool) -> Intent 
         attempts: vec![1; ids.len()],
         generations: vec![0; ids.len()],
         open,
+        careful: false,
+        effect: true,
     }
 }
 
@@ -150,7 +155,13 @@ pub(crate) fn end(run: &str, status: RunStatus, read: u64, counts: &[(Status, i6
         resumed: 0,
         counts: sum,
         events: vec![],
+        tasks: vec![],
+        quarantine: None,
     }
+}
+
+pub(crate) fn applied(at: &str, target_id: &str, receipt: &[u8]) -> Applied {
+    Applied { step: step(at), target_id: target_id.into(), receipt: receipt.to_vec(), in_doubt: false }
 }
 
 fn load_one(ledger: &Opened, id: &str) -> Option<RecordRow> {
@@ -203,7 +214,7 @@ fn rows_come_back<S: Subject>(subject: &S) {
     let mut written = row("a", Status::Failed);
     written.parent = Some(RecordId("whole".into()));
     written.generation = 3;
-    written.applied = vec![Applied { step: step("map"), target_id: "T".into(), receipt: vec![0, 255] }];
+    written.applied = vec![applied("map", "T", &[0, 255])];
     written.payload = Payload::Kept(vec![b'x'; 100_000]);
     block(ledger.commit(with_row("r1", 1, written.clone()))).unwrap();
     let other = row("b", Status::Rejected);
@@ -390,7 +401,7 @@ fn intent_without_outcome<S: Subject>(subject: &S) {
     let ledger = subject.open();
     block(ledger.begin_run(start("r1"))).unwrap();
     let earlier = RecordRow {
-        applied: vec![Applied { step: step("map"), target_id: "M".into(), receipt: vec![] }],
+        applied: vec![applied("map", "M", b"")],
         due: Some(Timestamp(5)),
         ..row("resumed", Status::Pending)
     };
@@ -435,25 +446,25 @@ fn progress<S: Subject>(subject: &S) {
     let mut first = intent("r1", 1, &["a", "b", "c"], true);
     first.step = step("map");
     block(ledger.intend(first)).unwrap();
-    let mut applied = commit("r1", 1);
-    applied.closes = false;
-    applied.progress = Some(Progress {
+    let mut went_well = commit("r1", 1);
+    went_well.closes = false;
+    went_well.progress = Some(Progress {
         step: step("map"),
         ids: column(&["a", "b"]),
         target_ids: Some(column(&["M-a", ""])),
         receipts: Some(column(&["", "R-b"])),
         open: true,
     });
-    block(ledger.commit(applied)).unwrap();
+    block(ledger.commit(went_well)).unwrap();
     block(ledger.intend(intent("r1", 1, &["b"], true))).unwrap();
     drop(ledger);
     let ledger = subject.open();
     let a = load_one(&ledger, "a").unwrap();
     assert_eq!((a.status, &a.step, a.open), (Status::Processing, &step("map"), true));
-    assert_eq!(a.applied, vec![Applied { step: step("map"), target_id: "M-a".into(), receipt: vec![] }]);
+    assert_eq!(a.applied, vec![applied("map", "M-a", b"")]);
     let b = load_one(&ledger, "b").unwrap();
     assert_eq!((b.status, &b.step), (Status::Indeterminate, &step("erp")));
-    assert_eq!(b.applied, vec![Applied { step: step("map"), target_id: String::new(), receipt: b"R-b".to_vec() }]);
+    assert_eq!(b.applied, vec![applied("map", "", b"R-b")]);
     let c = load_one(&ledger, "c").unwrap();
     assert_eq!((c.status, &c.step), (Status::Indeterminate, &step("map")));
     let opening = block(ledger.begin_run(start("r2"))).unwrap();

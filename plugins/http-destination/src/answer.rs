@@ -1,13 +1,14 @@
 //! What an answer says of the records that the request was for.
 
-use crossdock_sdk::{Failure, Undo, Write, control, http};
+use crossdock_sdk::{
+    Failure, Undo, Write, control, http,
+    rest::{Pointer, retry_after, scalar_text},
+};
 use http::{HttpError, Response};
 use serde_json::Value;
 
 use crate::{
-    find::{Pointer, scalar_text},
     plan::{Holds, Reading},
-    retry_after::retry_after,
     status::{Done, Meaning, NotDone, by_custom},
 };
 

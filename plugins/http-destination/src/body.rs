@@ -1,12 +1,9 @@
 //! JSON bodies with placeholders.
 
-use crossdock_sdk::Failure;
+use crossdock_sdk::{Failure, rest::Pointer};
 use serde_json::Value;
 
-use crate::{
-    find::Pointer,
-    template::{Found, Into, Place, Spot, Text, Values},
-};
+use crate::template::{Found, Into, Place, Spot, Text, Values};
 
 /// A JSON template: a placeholder that is a whole value keeps its JSON type, one within text is inserted as text.
 #[derive(Debug, Clone, PartialEq)]

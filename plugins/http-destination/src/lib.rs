@@ -6,12 +6,10 @@
 
 mod answer;
 mod body;
-mod find;
 mod pace;
 mod plan;
 mod probe;
 mod request;
-mod retry_after;
 mod settings;
 mod status;
 mod template;

@@ -47,35 +47,3 @@ impl Pace {
         answers
     }
 }
-
-/// Milliseconds of a text such as `500ms`, `30s`, `2m`.
-pub(crate) fn timeout_ms(text: &str) -> Option<u64> {
-    let (number, unit_ms) = match (text.strip_suffix("ms"), text.strip_suffix('s'), text.strip_suffix('m')) {
-        (Some(number), ..) => (number, 1),
-        (_, Some(number), _) => (number, 1_000),
-        (.., Some(number)) => (number, 60_000),
-        _ => return None,
-    };
-    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    number.parse::<u64>().ok()?.checked_mul(unit_ms)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-    use super::timeout_ms;
-
-    #[test]
-    fn times_are_read() {
-        let check = |text: &str, wanted: Option<u64>| assert_eq!(timeout_ms(text), wanted, "{text}");
-        check("500ms", Some(500));
-        check("30s", Some(30_000));
-        check("2m", Some(120_000));
-        for bad in ["", "s", "30", "1h", "-1s", "+1s", "1.5s", "1 s", "99999999999999999999m", "999999999999999999m"] {
-            check(bad, None);
-        }
-    }
-}

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crossdock_sdk::{CallError, Failure, Idempotency, http, secrets};
+use crossdock_sdk::{
+    CallError, Failure, Idempotency,
+    rest::{Credentials, Pointer, base, check_header, invalid_setting as invalid, milliseconds},
+};
 use serde_json::Value;
 
 use crate::{
     body::Body,
-    find::Pointer,
-    pace::{TIMEOUT_MIN_MS, timeout_ms},
-    request::{Credentials, Template, header_problem, path_problem},
-    settings::{
-        Auth, Batch, Check, Compensate, Condition, Method, Probe, ProbeStatuses, Settings, StatusPattern, Statuses,
-    },
+    pace::TIMEOUT_MIN_MS,
+    request::{Template, path_problem},
+    settings::{Batch, Check, Compensate, Condition, Method, Probe, ProbeStatuses, Settings, StatusPattern, Statuses},
     status::{Done, Meaning, NotDone, Seen, Table, TableError},
     template::{Place, Spot, Text},
 };
@@ -94,7 +94,7 @@ pub(crate) struct CheckPlan {
 impl Plan {
     pub(crate) fn new(settings: Settings) -> Result<Self, CallError> {
         let base = base(&settings.base)?;
-        let timeout_ms = timeout_ms(&settings.timeout).filter(|ms| *ms >= TIMEOUT_MIN_MS).ok_or_else(|| {
+        let timeout_ms = milliseconds(&settings.timeout).filter(|ms| *ms >= TIMEOUT_MIN_MS).ok_or_else(|| {
             invalid("/timeout", "a time of at least 100ms, such as `500ms`, `30s` or `2m`, is wanted")
         })?;
         if !(1..=64).contains(&settings.in_flight) {
@@ -109,35 +109,9 @@ impl Plan {
             can_find(ask, &write)?;
         }
         let taken = write.template.header_names().chain(undo.iter().flat_map(|undo| undo.template.header_names()));
-        let credentials = credentials(settings.auth, &taken.collect::<Vec<_>>())?;
+        let credentials = settings.auth.as_ref().map_or(Ok(Credentials::None), |auth| auth.open(taken))?;
         Ok(Self { credentials, timeout_ms, in_flight: settings.in_flight, idempotency, write, undo, probe, check })
     }
-}
-
-/// A mistake in the settings, at a place in them.
-fn invalid(pointer: &str, problem: impl Into<String>) -> CallError {
-    CallError::invalid_settings(Failure::new("invalid-settings", problem).pointer(pointer))
-}
-
-fn base(base: &str) -> Result<String, CallError> {
-    let refuse = |problem: &str| Err(invalid("/base", format!("`{base}` cannot be the base of addresses: {problem}")));
-    let Some(rest) = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://")) else {
-        return refuse("it must begin with `http://` or `https://`");
-    };
-    let host = rest.split('/').next().unwrap_or_default();
-    if host.is_empty() {
-        return refuse("there is no host in it");
-    }
-    if host.contains('@') {
-        return refuse("credentials belong into `auth`");
-    }
-    if rest.contains(['?', '#']) {
-        return refuse("a query belongs into `path`");
-    }
-    if rest.contains("{{") || !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return refuse("it must be plain text without blanks and placeholders");
-    }
-    Ok(base.trim_end_matches('/').to_owned())
 }
 
 fn write(base: &str, settings: &Settings, undo: Option<&Undo>) -> Result<Write, CallError> {
@@ -154,7 +128,7 @@ fn write(base: &str, settings: &Settings, undo: Option<&Undo>) -> Result<Write, 
         body,
     };
     if let Some(name) = &settings.idempotency_header {
-        header_name("/idempotency_header", name)?;
+        check_header("/idempotency_header", name)?;
         if template.header_names().any(|known| known.eq_ignore_ascii_case(name)) {
             return Err(invalid("/idempotency_header", format!("the header `{name}` stands in `headers` too")));
         }
@@ -298,35 +272,6 @@ fn idempotency(settings: &Settings, write: &Write) -> Result<Idempotency, CallEr
     })
 }
 
-fn credentials(auth: Option<Auth>, taken: &[&str]) -> Result<Credentials, CallError> {
-    let open = |name: &str| secrets::open(name).map_err(|error| error.for_secret(name));
-    let header = |place: &str, name: String, value: http::Value| {
-        header_name(place, &name)?;
-        if taken.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
-            return Err(invalid("/auth", format!("the header `{name}` stands in `headers` too")));
-        }
-        Ok(Credentials::Header(name, value))
-    };
-    match auth {
-        None => Ok(Credentials::None),
-        Some(Auth::Bearer(secret)) => header("/auth", "authorization".to_owned(), http::Value::bearer(open(&secret)?)),
-        Some(Auth::Basic { user, secret }) => {
-            if user.contains(':') || user.chars().any(char::is_control) {
-                return Err(invalid(
-                    "/auth/basic/user",
-                    "a user of Basic credentials has no colon and no control character",
-                ));
-            }
-            header("/auth", "authorization".to_owned(), http::Value::basic(user, open(&secret)?))
-        }
-        Some(Auth::Header { name, secret, before }) => {
-            let value = http::Value::Secret { before, secret: open(&secret)?, after: String::new() };
-            header("/auth/header/name", name, value)
-        }
-        Some(Auth::Query { name, secret }) => Ok(Credentials::Query(name, http::Value::secret(open(&secret)?))),
-    }
-}
-
 fn url(base: &str, place: &str, path: &str, spot: Spot) -> Result<Text, CallError> {
     let text = Text::parse(path, spot).map_err(|problem| invalid(place, problem))?;
     match path_problem(&text) {
@@ -338,7 +283,7 @@ fn url(base: &str, place: &str, path: &str, spot: Spot) -> Result<Text, CallErro
 fn headers(place: &str, written: &BTreeMap<String, String>, spot: Spot) -> Result<Vec<(String, Text)>, CallError> {
     let header = |(name, value): (&String, &String)| {
         let place = format!("{place}{}", Pointer::of([name.clone()]));
-        header_name(&place, name)?;
+        check_header(&place, name)?;
         if ["authorization", "proxy-authorization", "cookie"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
             return Err(invalid(&place, "credentials belong into `auth`, which names secrets and holds none"));
         }
@@ -349,10 +294,6 @@ fn headers(place: &str, written: &BTreeMap<String, String>, spot: Spot) -> Resul
         Ok((name.clone(), text))
     };
     written.iter().map(header).collect()
-}
-
-fn header_name(place: &str, name: &str) -> Result<(), CallError> {
-    header_problem(name).map_or(Ok(()), |problem| Err(invalid(place, problem)))
 }
 
 fn read_body(place: &str, written: &Value, spot: Spot) -> Result<Body, CallError> {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use crossdock_sdk::{Failure, http};
+use crossdock_sdk::{
+    Failure, http,
+    rest::{Credentials, Pointer},
+};
 
 use crate::{
     body::Body,
-    find::Pointer,
     settings::Method,
     template::{Into, Place, Text, Values},
 };
@@ -27,14 +29,6 @@ pub(crate) struct Rendered {
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<Vec<u8>>,
-}
-
-/// What is added to each request, put on the wire by the host.
-#[derive(Debug)]
-pub(crate) enum Credentials {
-    None,
-    Header(String, http::Value),
-    Query(String, http::Value),
 }
 
 impl Template {
@@ -98,11 +92,7 @@ impl Rendered {
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
-        request = match credentials {
-            Credentials::None => request,
-            Credentials::Header(name, value) => request.header(name.clone(), value.clone()),
-            Credentials::Query(name, value) => request.query(name.clone(), value.clone()),
-        };
+        request = credentials.on(request);
         if let Some(body) = self.body {
             request = request.body(body);
         }
@@ -124,30 +114,6 @@ pub(crate) fn path_problem(path: &Text) -> Option<&'static str> {
         return Some("blanks, `#` and all but ASCII must be written percent-encoded");
     }
     path.literals().any(has_dot_segment).then_some("`.` and `..` cannot be segments of it")
-}
-
-/// Why a header of this name cannot be sent, if it cannot.
-pub(crate) fn header_problem(name: &str) -> Option<String> {
-    const BY_HOST: [&str; 10] = [
-        "connection",
-        "content-length",
-        "host",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "expect",
-    ];
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(token) {
-        return Some(format!("`{name}` cannot be the name of a header"));
-    }
-    BY_HOST
-        .iter()
-        .any(|known| name.eq_ignore_ascii_case(known))
-        .then(|| format!("the header `{name}` is set by the host alone"))
 }
 
 /// Whether a segment of the path is `.` or `..`, in plain text or percent-encoded: servers and clients resolve it.

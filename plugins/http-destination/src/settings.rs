@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use crossdock_sdk::rest::Auth;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -110,38 +111,6 @@ impl Method {
             Self::Delete => "DELETE",
         }
     }
-}
-
-/// Credentials. A secret is named; its value never comes near the plugin.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Auth {
-    /// `Authorization: Bearer SECRET`; the name of the secret.
-    Bearer(String),
-    /// `Authorization: Basic …`.
-    Basic {
-        /// The user.
-        user: String,
-        /// The name of the secret that is the password.
-        secret: String,
-    },
-    /// A header of its own.
-    Header {
-        /// The header.
-        name: String,
-        /// The name of the secret.
-        secret: String,
-        /// Text in front of the secret, for example `Token `.
-        #[serde(default)]
-        before: String,
-    },
-    /// A field of the query.
-    Query {
-        /// The field.
-        name: String,
-        /// The name of the secret.
-        secret: String,
-    },
 }
 
 /// A status such as `422`, or a class such as `"4xx"`.

@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, fmt};
 
-use crossdock_sdk::Failure;
+use crossdock_sdk::{
+    Failure,
+    rest::{Pointer, scalar_text},
+};
 use serde_json::value::RawValue;
-
-use crate::find::{Pointer, scalar_text};
 
 /// What a placeholder stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -76,6 +76,7 @@ mod failure;
 mod imports;
 mod json;
 mod record;
+pub mod rest;
 mod roles;
 mod settings;
 #[cfg(not(target_arch = "wasm32"))]

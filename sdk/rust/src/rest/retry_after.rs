@@ -4,9 +4,10 @@ use std::time::Duration;
 
 const DAY_S: u64 = 86_400;
 
-/// How long a `Retry-After` says to wait, in seconds or until a date; a date that is over means now.
+/// How long the header `Retry-After` of an answer says to wait, in seconds or until a date; a date that is over means now.
 /// `None` if it says nothing that can be read.
-pub(crate) fn retry_after(value: &str, now_ms: u64) -> Option<Duration> {
+#[must_use]
+pub fn retry_after(value: &str, now_ms: u64) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         return value.parse().ok().map(Duration::from_secs);

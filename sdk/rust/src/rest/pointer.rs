@@ -7,20 +7,25 @@ use serde_json::value::RawValue;
 
 /// A JSON pointer (RFC 6901), taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pointer(Vec<String>);
+pub struct Pointer(Vec<String>);
 
 impl Pointer {
     /// The whole text.
-    pub(crate) fn root() -> Self {
+    #[must_use]
+    pub fn root() -> Self {
         Self(Vec::new())
     }
 
-    pub(crate) fn of(tokens: impl IntoIterator<Item = String>) -> Self {
+    /// A pointer of these names and positions.
+    pub fn of(tokens: impl IntoIterator<Item = String>) -> Self {
         Self(tokens.into_iter().collect())
     }
 
-    /// Reads a pointer; the error says what is wrong with it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a pointer.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one sentence.
+    pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Ok(Self::root());
         }
@@ -34,7 +39,9 @@ impl Pointer {
         rest.split('/').map(unescaped).collect::<Result<_, _>>().map(Self)
     }
 
-    pub(crate) fn tokens(&self) -> &[String] {
+    /// Its names and positions.
+    #[must_use]
+    pub fn tokens(&self) -> &[String] {
         &self.0
     }
 
@@ -42,7 +49,7 @@ impl Pointer {
     ///
     /// # Errors
     /// The text is not JSON.
-    pub(crate) fn find<'a>(&self, text: &'a [u8]) -> Result<Option<&'a RawValue>, serde_json::Error> {
+    pub fn find<'a>(&self, text: &'a [u8]) -> Result<Option<&'a RawValue>, serde_json::Error> {
         let mut reader = serde_json::Deserializer::from_slice(text);
         let found = Seek(&self.0).deserialize(&mut reader)?;
         reader.end()?;
@@ -157,7 +164,8 @@ impl Visitor<'_> for Is<'_> {
 }
 
 /// The text of a JSON scalar: a string's content, a number or boolean as written. None for the rest.
-pub(crate) fn scalar_text(raw: &RawValue) -> Option<String> {
+#[must_use]
+pub fn scalar_text(raw: &RawValue) -> Option<String> {
     let text = raw.get();
     match text.as_bytes().first()? {
         b'"' => serde_json::from_str(text).ok(),

@@ -1,0 +1,12 @@
+//! What plugins for JSON APIs over HTTP share: addresses and credentials as settings, values by JSON pointer exactly as
+//! they are written, and how long an answer asks to wait.
+
+mod address;
+mod auth;
+mod pointer;
+mod retry_after;
+
+pub use address::{base, check_header, invalid_setting, milliseconds};
+pub use auth::{Auth, Credentials};
+pub use pointer::{Pointer, scalar_text};
+pub use retry_after::retry_after;

@@ -6,6 +6,7 @@ pub mod edges;
 pub mod links;
 pub mod modules;
 pub mod places;
+pub mod produced;
 pub mod sizes;
 pub mod words;
 

@@ -42,6 +42,14 @@ pub(crate) struct Function {
     pub(crate) lines: usize,
 }
 
+/// A string literal, from the code or from the arguments of a macro; doc comments and attributes have none.
+#[derive(Debug)]
+pub(crate) struct Text {
+    pub(crate) text: String,
+    /// Whether it stands under `#[cfg(test)]` or `#[test]`.
+    pub(crate) in_tests: bool,
+}
+
 /// One parsed file.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
@@ -57,10 +65,12 @@ pub(crate) struct Source {
     pub(crate) opening: String,
     /// String literals in functions `code` of an `impl Explained`, with their lines.
     pub(crate) codes_used: Vec<(String, usize)>,
+    pub(crate) texts: Vec<Text>,
     within: Vec<String>,
     in_tests: usize,
     in_explained: bool,
     in_code_fn: bool,
+    in_attribute: bool,
 }
 
 impl Source {
@@ -127,7 +137,13 @@ impl Source {
         self.name(segments, Some(bound), ident.span().start().line);
     }
 
-    /// Finds `a::b::c` in the arguments of a macro, which are not parsed.
+    fn text(&mut self, literal: &syn::LitStr) {
+        if !self.in_attribute {
+            self.texts.push(Text { text: literal.value(), in_tests: self.in_tests > 0 });
+        }
+    }
+
+    /// Finds `a::b::c` and string literals in the arguments of a macro, which are not parsed.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let (mut line, mut colons) = (0, 0);
@@ -150,6 +166,9 @@ impl Source {
                 TokenTree::Punct(_) | TokenTree::Literal(_) => {
                     self.end_of_path(&mut path, line);
                     colons = 0;
+                    if let Ok(literal) = syn::parse2::<syn::LitStr>(token.into()) {
+                        self.text(&literal);
+                    }
                 }
             }
         }
@@ -289,10 +308,17 @@ impl<'ast> Visit<'ast> for Source {
         visit::visit_macro(self, call);
     }
 
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        let around = std::mem::replace(&mut self.in_attribute, true);
+        visit::visit_attribute(self, attribute);
+        self.in_attribute = around;
+    }
+
     fn visit_lit_str(&mut self, literal: &'ast syn::LitStr) {
         if self.in_code_fn {
             self.codes_used.push((literal.value(), literal.span().start().line));
         }
+        self.text(literal);
     }
 }
 

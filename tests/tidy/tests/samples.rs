@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use crossdock_tidy::checks::{codes, crates, edges, links, modules, places, sizes, words};
+use crossdock_tidy::checks::{codes, crates, edges, links, modules, places, produced, sizes, words};
 use crossdock_tidy::{Finding, Tree};
 
 /// Runs a check over a tree and compares what it says: each finding must begin with its `path:line: ` (or
@@ -377,7 +377,7 @@ fn what_stands_where() {
 #[test]
 fn error_codes() {
     let check = |files: &[(&str, &str)], expected: &[(&str, &str)]| check(codes::error_codes, files, expected);
-    let page = "# One.\n\n## Cause\n\nA.\n\n## What to check\n\nB.\n\n## What to do\n\nC.\n";
+    let page = "# One.\n\n## Cause\n\nIt is not there.\n\n## What to check\n\nLook at the (file).\n\n## What to do\n\nPut it there `again.`\n";
     let list =
         "pub const CODES: &[Code] = &[\n    Code { name: \"a-b\", page: include_str!(\"../codes/a-b.md\") },\n];\n";
     let files = [("host/x/src/codes.rs", list), ("host/x/codes/a-b.md", page)];
@@ -389,13 +389,14 @@ fn error_codes() {
         // Told where it is listed again, and the page beside it hangs in the air.
         &[("host/y/src/codes.rs:2", "also listed in host/x/src/codes.rs"), ("host/y/codes/a-b.md", "no code of")],
     );
-    let bad = "One.\n\n## Cause\n\n## What to do\n\nC.\n";
+    let bad = "One.\n\n## Cause\n\n## What to do\n\nPut it there\n";
     check(
         &[files[0], ("host/x/codes/a-b.md", bad)],
         &[
             ("host/x/codes/a-b.md:1", "does not begin"),
-            ("host/x/codes/a-b.md", "`## Cause` says nothing"),
+            ("host/x/codes/a-b.md", "`## Cause` is shorter than a sentence"),
             ("host/x/codes/a-b.md", "no section `## What to check`"),
+            ("host/x/codes/a-b.md", "`## What to do` is shorter than a sentence"),
         ],
     );
     let error = "impl Explained for E {\n    fn code(&self) -> &'static str {\n        match self { A => \"a-b\", B => \"b-c\" }\n    }\n    fn fix(&self) -> Option<String> { Some(\"c-d\".into()) }\n}\n";
@@ -403,6 +404,50 @@ fn error_codes() {
         &[files[0], files[1], ("host/x/src/lib.rs", error)],
         &[("host/x/src/lib.rs:3", "the code b-c is listed in no")],
     );
+}
+
+#[test]
+fn codes_that_tests_produce() {
+    let check = |exceptions: &[produced::Exception<'_>], files: &[(&str, &str)], expected: &[(&str, &str)]| {
+        let files = [&[("host/x/codes/a-b.md", "")], files].concat();
+        check(|tree| produced::produced_codes(tree, exceptions), &files, expected);
+    };
+    let missing = [("host/x/codes/a-b.md", "no test produces a-b; add one in host/x/tests")];
+    let in_test = "#[cfg(test)]\nmod tests { fn f() { assert_eq!(code(), (\"a-b\", 1)); } }\n";
+    for (path, text) in [
+        ("host/x/src/a.rs", in_test),
+        ("host/x/src/a.rs", "#[test]\nfn f() { let code = \"error[a-b]: what\"; }\n"),
+        ("host/x/tests/one/main.rs", "fn f() { check(&[\"a-b\"]); }\n"),
+        ("tests/acceptance/tests/scenarios/a.rs", "const CODE: &str = \"a-b\";\n"),
+        ("host/x/tests/cases/one.toml", "# x\ncode = \"a-b\"\n"),
+        ("plugins/x/cases/one.toml", "code = \"a-b\"\n"),
+        ("host/x/tests/cases/one.expected", "# One.\nfile:1: a-b\n"),
+    ] {
+        check(&[], &[(path, text)], &[]);
+        check(&[("a-b", "why")], &[(path, text)], &[("host/x/codes/a-b.md", "remove the exception (why)")]);
+    }
+    check(
+        &[],
+        &[("host/x/src/lib.rs", "#[cfg(test)]\nmod t;\n"), ("host/x/src/t.rs", "const CODE: &str = \"a-b\";\n")],
+        &[],
+    );
+    for (path, text) in [
+        ("README.md", "a-b"),
+        ("host/x/src/a.rs", "fn code() -> &'static str { \"a-b\" }\n"),
+        ("host/x/src/codes.rs", "codes! { \"a-b\" }\n#[cfg(test)]\nmod tests { fn f() { CODES; } }\n"),
+        ("host/x/tests/a.rs", "//! \"a-b\"\n/// \"a-b\"\n// \"a-b\"\n#[doc = \"a-b\"]\nfn f() { a - b; }\n"),
+        ("host/x/tests/a.rs", "const LONGER: [&str; 2] = [\"a-b-c\", \"x-a-b\"];\n"),
+        ("host/x/tests/cases/one.toml", "  # a-b\n"),
+        ("host/x/tests/cases/README.md", "a-b\n"),
+        ("tests/guests/destination/src/lib.rs", "const CODE: &str = \"a-b\";\n"),
+        ("tests/tidy/src/a.rs", in_test),
+        ("host/cli/src/a.rs", in_test),
+    ] {
+        check(&[], &[(path, text)], &missing);
+        check(&[("a-b", "why")], &[(path, text)], &[]);
+    }
+    check(&[("a-b", "why"), ("b-c", "gone")], &[], &[("tests/tidy/src/checks/produced.rs", "b-c (gone) is no code")]);
+    check(&[], &[("host/x/src/a.rs", "fn")], &[missing[0], ("host/x/src/a.rs:1", "does not parse")]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use crossdock_tidy::checks::{codes, crates, edges, links, modules, places, sizes, words};
+use crossdock_tidy::checks::{codes, crates, edges, links, modules, places, produced, sizes, words};
 use crossdock_tidy::{Finding, Tree};
 
 static TREE: LazyLock<Tree> = LazyLock::new(|| {
@@ -68,6 +68,11 @@ fn no_paths_of_one_machine() {
 #[test]
 fn error_codes_have_pages() {
     check("error codes", codes::error_codes(&TREE));
+}
+
+#[test]
+fn error_codes_are_produced_by_tests() {
+    check("codes that no test produces", produced::produced_codes(&TREE, produced::EXCEPTIONS));
 }
 
 #[test]

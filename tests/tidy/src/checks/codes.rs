@@ -8,6 +8,9 @@ use crate::{Finding, Tree};
 /// What a page says, in this order.
 const SECTIONS: [&str; 3] = ["## Cause", "## What to check", "## What to do"];
 
+/// "Run the route again.": what has fewer words says nothing to the person who looks it up.
+const SENTENCE_WORDS_MIN: usize = 4;
+
 /// Refuses codes without a page, pages without a code or a section, codes that two crates share, and
 /// errors whose code no crate lists.
 #[must_use]
@@ -83,10 +86,17 @@ fn page(path: &str, text: &str) -> Vec<Finding> {
             findings.push(Finding::new(path, 0, format!("has no section `{section}` in its place")));
             continue;
         };
-        if after.split("\n## ").next().is_none_or(|body| body.trim().is_empty() || body.starts_with("## ")) {
-            findings.push(Finding::new(path, 0, format!("the section `{section}` says nothing")));
+        let body = if after.starts_with("## ") { "" } else { after.split("\n## ").next().unwrap_or_default() };
+        if !holds_a_sentence(body) {
+            findings.push(Finding::new(path, 0, format!("the section `{section}` is shorter than a sentence")));
         }
         rest = after;
     }
     findings
+}
+
+/// Whether a text has enough words to say something, and an end of a sentence.
+fn holds_a_sentence(text: &str) -> bool {
+    text.split_whitespace().count() >= SENTENCE_WORDS_MIN
+        && text.split_whitespace().any(|word| word.trim_end_matches(['`', ')', '"']).ends_with(['.', '!', '?']))
 }

@@ -41,6 +41,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("", "journal_mode", "SQLite's own name of a setting"),
     ("", "journal_size_limit", "SQLite's own name of a setting"),
     ("", "-journal", "SQLite's own file beside a database"),
+    ("host/ledger/tests/", "SQLITE_OPEN_", "SQLite's own names of the kinds of its files"),
     ("", "set_hook", "the standard library's name"),
     ("", "take_hook", "the standard library's name"),
     ("", "io::sink", "the standard library's name"),

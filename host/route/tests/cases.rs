@@ -128,7 +128,11 @@ fn every_case_comes_out_as_expected_and_every_code_has_a_case() {
     let mut seen: BTreeSet<&str> = cases().iter().flat_map(|(name, text)| check(name, text)).collect();
     // Not a case: a megabyte.
     let large = RouteFile::parse("large.toml", &" ".repeat(crossdock_route::FILE_BYTES_MAX + 1)).unwrap_err();
-    assert_eq!(large.code(), codes::TOO_LARGE.name);
+    assert_eq!(large.code(), "config-too-large");
+    let shown = large.render(false);
+    for words in ["large.toml", "the file has 1048577 bytes, more than 1MiB", "split the route"] {
+        assert!(shown.contains(words), "{words:?} is not in\n{shown}");
+    }
     seen.insert(large.code());
     // Made by the host, which has the schema of the settings.
     seen.insert(codes::SETTINGS.name);

@@ -4,6 +4,10 @@
 //! would have died: whatever was acknowledged must be there, and nothing else must be taken as done.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, dead_code)]
 
+mod care;
+pub(crate) mod handlers;
+mod undo;
+
 use crossdock_engine::ports::*;
 use crossdock_model::*;
 use std::future::Future;
@@ -187,7 +191,8 @@ pub(crate) fn all<S: Subject>(new: impl Fn() -> S) {
         ("progress", progress),
         ("leftovers of a run that ends", leftovers_of_a_run),
     ];
-    for (name, case) in cases {
+    let more = [undo::cases(), handlers::cases(), care::cases()];
+    for (name, case) in cases.iter().chain(more.iter().flatten()) {
         eprintln!("case: {name}");
         case(&new());
     }

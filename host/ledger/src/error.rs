@@ -168,7 +168,9 @@ impl Explained for LedgerError {
             Self::SqliteTooOld { .. } => "Build Crossdock with the SQLite that it bundles.".into(),
             Self::Missing { .. } => "Run a route first, or name the right data folder with --data.".into(),
             Self::Damaged { .. } => "Run `crossdock verify` to see all of the damage, and restore a copy.".into(),
-            Self::DiskFull => "Free space on the disk or raise the limit, then run the route again.".into(),
+            Self::DiskFull => {
+                "Free space on the disk, raise the limit or prune; if the run has ended, start it again.".into()
+            }
             Self::Storage { .. } => "Check that the data folder can be written to, then run the route again.".into(),
             Self::MustReopen { .. } => {
                 "Mend what the first error names and start again; the ledger says what is on disk.".into()

@@ -2,7 +2,7 @@
 //!
 //! **Does**: fills the engine's `Ledger` port: one writer thread, one transaction for all who wait, read-only
 //! questions for reports beside it, recovery, and `verify`.
-//! **May touch**: the files `ledger.db*` and `ledger.lock` in its data folder; SQLite; one thread.
+//! **May touch**: the files `ledger.db*`, `ledger.ballast` and `ledger.lock` in its data folder; SQLite; one thread.
 //! **Never**: the clock, the network, plugins, the engine's decisions. What time it is comes in from outside.
 
 mod apply;
@@ -20,6 +20,8 @@ mod quarantine;
 mod reader;
 mod record;
 mod recovery;
+mod retention;
+mod room;
 mod run;
 mod schema;
 mod seal;
@@ -41,7 +43,10 @@ pub use reader::{
     HandlerNumbers, InFlight, LedgerReader, LoggedEvent, Page, RecordDetail, RecordFilter, RecordFound, RecordSummary,
     Records, RollbackNumbers, RouteStanding, RunDetail, RunSummary, TaskDetail,
 };
+pub use retention::{PruneReport, Pruned, Retention};
+pub use room::BALLAST_BYTES;
 pub use schema::START_CHECK_MAX_BYTES;
 pub use store::{LedgerStore, OpenOptions, WriterStats};
 pub use task::TaskStanding;
 pub use verify::{VerifyReport, Violation, verify};
+pub use writer::FULL_WAIT_MAX_MS;

@@ -206,17 +206,17 @@ fn decode(bytes: &[u8]) -> Result<Vec<PlanEntry>, LedgerError> {
 }
 
 /// Keeps a plan.
-pub(crate) fn save(work: &mut Work<'_>, packed: Packed) -> Done<()> {
+pub(crate) fn save(work: &mut Work<'_>, packed: &Packed) -> Done<()> {
     let Packed { summary, parts } = packed;
-    let (edit_id, edit) = summary.edit.map_or((None, None), |(id, content)| (Some(id.0), Some(content)));
+    let (edit_id, edit) = summary.edit.clone().map_or((None, None), |(id, content)| (Some(id.0), Some(content)));
     let values = vec![
         summary.hash.clone().into(),
         summary.route.as_str().to_owned().into(),
         summary.at.0.into(),
-        summary.filter.into(),
+        summary.filter.clone().into(),
         0.into(),
         Vec::new().into(),
-        summary.route_hash.into(),
+        summary.route_hash.clone().into(),
         i64::from(summary.recorded).into(),
         edit_id.into(),
         edit.into(),
@@ -230,7 +230,7 @@ pub(crate) fn save(work: &mut Work<'_>, packed: Packed) -> Done<()> {
         return Ok(Ok(()));
     }
     for (part, (size, body)) in (0_i64..).zip(parts) {
-        let values = vec![summary.hash.clone().into(), part.into(), size.into(), body.into()];
+        let values = vec![summary.hash.clone().into(), part.into(), (*size).into(), body.clone().into()];
         work.conn
             .prepare_cached("INSERT OR REPLACE INTO plan_part VALUES (?, ?, ?, ?, ?)")?
             .execute(params_from_iter(sealed("plan_part", values)))?;

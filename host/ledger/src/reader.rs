@@ -23,6 +23,7 @@ use crate::error::LedgerError;
 use crate::lock::WriterLock;
 use crate::plan::{self, Plan, PlanChange, PlanEntry, PlanSummary};
 use crate::quarantine::{self, Quarantined};
+use crate::retention::{self, Pruned};
 use crate::schema;
 use crossdock_model::{RecordId, RouteName, RunId};
 use rusqlite::Connection;
@@ -245,6 +246,15 @@ impl LedgerReader {
             Some(key) => quarantine::list(conn, key),
             None => Ok(Vec::new()),
         })
+    }
+
+    /// What was removed because it was old enough, by route. A record that is not found in one of these routes may have
+    /// been there.
+    ///
+    /// # Errors
+    /// `ledger-query-too-long`; damage that was met.
+    pub fn pruned(&self) -> Result<Vec<Pruned>, LedgerError> {
+        self.ask(retention::list)
     }
 
     /// Whether a process has the ledger open for writing.

@@ -251,6 +251,16 @@ impl StoredBatch {
     }
 }
 
+/// The commit with this key.
+pub(crate) fn batch_by_key(conn: &Connection, key: i64) -> Result<StoredBatch, LedgerError> {
+    let mut statement = conn.prepare_cached(&format!("SELECT {BATCH_COLUMNS} FROM batch b WHERE b.key = ?1"))?;
+    let mut rows = statement.query([key])?;
+    rows.next()?
+        .map(StoredBatch::read)
+        .transpose()?
+        .ok_or_else(|| LedgerError::Damaged { what: format!("the commit with key {key} is missing") })
+}
+
 /// The sum of what all commits of a run added.
 pub(crate) fn sum_of_batches(conn: &Connection, run: i64) -> Result<Totals, LedgerError> {
     let mut statement = conn.prepare_cached(&format!("SELECT {BATCH_COLUMNS} FROM batch b WHERE b.run = ?1"))?;

@@ -125,6 +125,7 @@ CREATE INDEX task_by_run ON task (run, place, status);
 CREATE TABLE quarantine (key INTEGER PRIMARY KEY, route INTEGER NOT NULL, step TEXT NOT NULL, digest TEXT NOT NULL,
     reason TEXT NOT NULL, at INTEGER NOT NULL, crc INTEGER NOT NULL);
 CREATE UNIQUE INDEX quarantine_by_step ON quarantine (route, step);
+CREATE TABLE pruned (route INTEGER PRIMARY KEY, records INTEGER NOT NULL, until INTEGER NOT NULL, crc INTEGER NOT NULL);
 ";
 
 /// Tables whose number of rows is noted in `tally`, so that a row that is taken away is missed.
@@ -152,7 +153,7 @@ pub(crate) fn refuse_old_sqlite() -> Result<(), LedgerError> {
 }
 
 /// Opens the ledger in a folder for writing and makes its tables if there are none.
-pub(crate) fn open_to_write(dir: &Path, max_bytes: Option<u64>) -> Result<Connection, LedgerError> {
+pub(crate) fn open_to_write(dir: &Path) -> Result<Connection, LedgerError> {
     refuse_old_sqlite()?;
     let mut conn = Connection::open_with_flags(
         dir.join(FILE),
@@ -173,11 +174,6 @@ pub(crate) fn open_to_write(dir: &Path, max_bytes: Option<u64>) -> Result<Connec
     conn.pragma_update(None, "cache_size", -16_384)?;
     conn.pragma_update_and_check(None, "journal_size_limit", WAL_KEEP_MAX_BYTES, |row| row.get::<_, i64>(0))?;
     bring_up_to_date(&mut conn, format)?;
-    if let Some(max_bytes) = max_bytes {
-        let page: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
-        let pages = i64::try_from(max_bytes).unwrap_or(i64::MAX) / page.max(1);
-        conn.pragma_update_and_check(None, "max_page_count", pages.max(1), |row| row.get::<_, i64>(0))?;
-    }
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)
 }
@@ -220,7 +216,7 @@ pub(crate) fn open_to_read(dir: &Path) -> Result<Connection, LedgerError> {
     if format(&conn, dir)? < FORMAT {
         drop(conn);
         let lock = WriterLock::take(dir, None)?;
-        drop(open_to_write(dir, None)?);
+        drop(open_to_write(dir)?);
         drop(lock);
         conn = open()?;
     }

@@ -1,14 +1,15 @@
 //! The ledger port, filled with SQLite.
 
-use crate::apply::{self, Done};
+use crate::apply::{self, Answer, Done};
 use crate::decide::{self, Decided, Decision};
 use crate::edit::{Edit, Edited};
 use crate::error::LedgerError;
 use crate::lock::WriterLock;
 use crate::plan::{self, Plan};
 use crate::reader::LedgerReader;
+use crate::room::{BALLAST_BYTES, Room};
 use crate::work::{Memory, Work};
-use crate::writer::{self, Job, Shared};
+use crate::writer::{self, Call, FULL_WAIT_MAX_MS, Need, Setup, Shared};
 use crate::{edit, quarantine, recovery, schema, task};
 use crossdock_engine::ports::{
     BatchCommit, DueRows, DueTasks, Intent, Ledger, PortError, PortFuture, RecordRow, RunEnd, RunOpening, RunStart,
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How a ledger is opened for writing.
@@ -28,18 +30,23 @@ use tokio::sync::oneshot;
 pub struct OpenOptions {
     /// The time now: what is found out on opening is noted with it.
     pub now: Timestamp,
-    /// The most bytes that the database may have (`ledger_max_bytes`); a write beyond it fails with the code
-    /// `ledger-disk-full`. `None`: as many as the disk holds. The write-ahead log, mostly below 64 MiB, comes on top.
+    /// The most bytes that the database may have (`ledger_max_bytes`); beyond it is as if the disk were full. `None`:
+    /// as many as the disk holds. The write-ahead log, mostly below 64 MiB, comes on top.
     pub max_bytes: Option<u64>,
     /// The number of this process: what others are told who find the ledger in use.
     pub process: Option<u32>,
+    /// The size of the file `ledger.ballast`, which is given up when the disk is full; at least 64 KiB.
+    /// [`BALLAST_BYTES`] if nothing else is said.
+    pub ballast_bytes: u64,
+    /// How long a call waits for room when there is none. [`FULL_WAIT_MAX_MS`] if nothing else is said.
+    pub full_wait_max_ms: u64,
 }
 
 impl OpenOptions {
     /// Without a limit and without the number of the process.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self { now, max_bytes: None, process: None }
+        Self { now, max_bytes: None, process: None, ballast_bytes: BALLAST_BYTES, full_wait_max_ms: FULL_WAIT_MAX_MS }
     }
 }
 
@@ -56,6 +63,13 @@ pub struct WriterStats {
 ///
 /// A call has answered `Ok` only when what it wrote is on disk. Many callers share one transaction. When a
 /// transaction fails, all calls in it answer why, and all later ones that the ledger must be opened again.
+///
+/// A full disk is no such failure. Nothing new is begun until there is room (event `intake-stopped`): `begin_run`,
+/// `intend` and what operators ask for wait, and answer `ledger-disk-full` after
+/// [`OpenOptions::full_wait_max_ms`], without having done anything. Outcomes of what is under way go into room that
+/// was kept free; if even that is not enough for as long, the ledger must be opened again. When there is room,
+/// everything goes on by itself (event `intake-resumed`).
+///
 /// A call takes its place in line when it is made, not when its future is first polled; one whose future is
 /// dropped is done all the same.
 #[derive(Clone)]
@@ -65,7 +79,7 @@ pub struct LedgerStore {
 
 struct Inner {
     dir: PathBuf,
-    line: Option<SyncSender<Job>>,
+    line: Option<SyncSender<Box<dyn Call>>>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
 }
@@ -102,7 +116,7 @@ impl LedgerStore {
             why: format!("the folder {} cannot be made: {error}", dir.display()),
         })?;
         let lock = WriterLock::take(dir, options.process)?;
-        let mut conn = schema::open_to_write(dir, options.max_bytes)?;
+        let mut conn = schema::open_to_write(dir)?;
         schema::check_at_start(&conn, dir)?;
         let mut memory = Memory::load(&conn)?;
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -110,8 +124,16 @@ impl LedgerStore {
         recovery::settle_all(&mut work, options.now)?;
         work.flush()?;
         transaction.commit()?;
-        let shared = Arc::new(Shared::default());
-        let (line, thread) = writer::start(conn, memory, lock, Arc::clone(&shared))?;
+        let shared = Arc::new(Shared::new(options.max_bytes));
+        let (line, thread) = writer::start(Setup {
+            conn,
+            memory,
+            lock,
+            room: Room::new(dir, options.ballast_bytes),
+            full_wait_max: Duration::from_millis(options.full_wait_max_ms),
+            now: options.now,
+            shared: Arc::clone(&shared),
+        })?;
         let inner = Inner { dir: dir.to_owned(), line: Some(line), thread: Some(thread), shared };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -139,6 +161,17 @@ impl LedgerStore {
         }
     }
 
+    /// Changes the most bytes that the database may have; see [`OpenOptions::max_bytes`]. What waits for room goes on
+    /// if there is some now.
+    ///
+    /// # Errors
+    /// When the ledger must be opened again.
+    pub async fn set_max_bytes(&self, max_bytes: Option<u64>) -> Result<(), LedgerError> {
+        self.inner.shared.max_bytes.store(max_bytes.unwrap_or(u64::MAX), Ordering::Release);
+        // The writer looks at it before the next call.
+        self.call(Need::Nothing, |_| Ok(Ok(()))).await
+    }
+
     /// Keeps a plan. One with the same hash is left as it is: its content is the same. The calling thread brings it
     /// into its stored form before the writer is asked.
     ///
@@ -146,7 +179,7 @@ impl LedgerStore {
     /// When it could not be written.
     pub async fn save_plan(&self, plan: Plan) -> Result<(), LedgerError> {
         let packed = plan::pack(plan)?;
-        self.call(move |work| plan::save(work, packed)).await
+        self.call(Need::Intake, move |work| plan::save(work, &packed)).await
     }
 
     /// Appends events that belong to a route but not to a batch, for example that a resync was planned.
@@ -154,7 +187,7 @@ impl LedgerStore {
     /// # Errors
     /// When they could not be written.
     pub async fn append_events(&self, route: RouteName, events: Vec<Event>) -> Result<(), LedgerError> {
-        self.call(move |work| {
+        self.call(Need::Intake, move |work| {
             let key = work.route(&route)?;
             for event in &events {
                 work.event(key, event)?;
@@ -181,7 +214,7 @@ impl LedgerStore {
         let mut decided = Vec::with_capacity(ids.len());
         for ids in ids.chunks(decide::TOGETHER_MAX) {
             let (route, ids, decision) = (route.clone(), ids.to_vec(), decision.clone());
-            decided.extend(self.call(move |work| decide::decide(work, &route, &ids, &decision)).await?);
+            decided.extend(self.call(Need::Intake, move |work| decide::decide(work, &route, &ids, &decision)).await?);
         }
         Ok(decided)
     }
@@ -194,7 +227,7 @@ impl LedgerStore {
     /// # Errors
     /// `ledger-decision-refused` if it has no row, stands elsewhere, or is being worked on.
     pub async fn edit(&self, route: RouteName, edit: Edit) -> Result<Edited, LedgerError> {
-        self.call(move |work| edit::edit(work, &route, edit)).await
+        self.call(Need::Intake, move |work| edit::edit(work, &route, edit.clone())).await
     }
 
     /// Lets the plugin that was quarantined at a step of a route be used again; answers whether there was one.
@@ -208,29 +241,22 @@ impl LedgerStore {
         reason: String,
         at: Timestamp,
     ) -> Result<bool, LedgerError> {
-        self.call(move |work| quarantine::release(work, &route, &step, &reason, at)).await
+        self.call(Need::Intake, move |work| quarantine::release(work, &route, &step, &reason, at)).await
     }
 
-    /// Puts a call in line at once; the future waits for its answer.
-    fn call<T: Send + 'static>(
+    /// Puts a call in line at once; the future waits for its answer. `act` is called again if it has to be done anew.
+    pub(crate) fn call<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&mut Work<'_>) -> Done<T> + Send + 'static,
+        need: Need,
+        act: impl FnMut(&mut Work<'_>) -> Done<T> + Send + 'static,
     ) -> impl Future<Output = Result<T, LedgerError>> + Send + 'static {
         let (sender, answer) = oneshot::channel();
-        let reason = Arc::clone(&self.inner.shared);
-        let job: Job = Box::new(move |work| {
-            let answer = act(work).inspect_err(|error| {
-                // Before the sender is dropped: who waits then finds the reason, and so does every later call.
-                let _ = reason.spoiled.set(error.clone());
-            })?;
-            // Nobody waits any more if the future was dropped.
-            Ok(Box::new(move || drop(sender.send(answer))))
-        });
+        let call = Box::new(OneCall { need, act, answer: None, sender });
         let late = self.inner.shared.spoiled.get().cloned();
         let shared = Arc::clone(&self.inner.shared);
         if let (None, Some(line)) = (&late, &self.inner.line) {
             // Fails if the writer stops at this moment; then the answer does not come either.
-            let _ = line.send(job);
+            let _ = line.send(call);
         }
         async move {
             if let Some(first) = late {
@@ -245,26 +271,70 @@ impl LedgerStore {
         }
     }
 
+    /// Does something long that only reads on a thread of its own.
+    pub(crate) async fn aside<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (sender, answer) = oneshot::channel();
+        std::thread::Builder::new().name("ledger-aside".to_owned()).spawn(move || drop(sender.send(act())))?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(LedgerError::Storage { why: "a thread that reads has panicked".to_owned() }))
+    }
+
     fn port<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&mut Work<'_>) -> Done<T> + Send + 'static,
+        need: Need,
+        act: impl FnMut(&mut Work<'_>) -> Done<T> + Send + 'static,
     ) -> PortFuture<'static, Result<T, PortError>> {
-        let answer = self.call(act);
+        let answer = self.call(need, act);
         Box::pin(async move { answer.await.map_err(PortError::from) })
+    }
+}
+
+/// A call in line, with what it answered when it was last done and where the answer goes.
+struct OneCall<T, F> {
+    need: Need,
+    act: F,
+    answer: Option<Answer<T>>,
+    sender: oneshot::Sender<Answer<T>>,
+}
+
+impl<T: Send, F: FnMut(&mut Work<'_>) -> Done<T> + Send> Call for OneCall<T, F> {
+    fn need(&self) -> Need {
+        self.need
+    }
+
+    fn act(&mut self, work: &mut Work<'_>) -> Result<(), LedgerError> {
+        self.answer = Some((self.act)(work)?);
+        Ok(())
+    }
+
+    fn deliver(self: Box<Self>) {
+        let Self { answer, sender, .. } = *self;
+        if let Some(answer) = answer {
+            // Nobody waits any more if the future was dropped.
+            let _ = sender.send(answer);
+        }
+    }
+
+    fn refuse(self: Box<Self>, error: LedgerError) {
+        let _ = self.sender.send(Err(error));
     }
 }
 
 impl Ledger for LedgerStore {
     fn begin_run(&self, start: RunStart) -> PortFuture<'_, Result<RunOpening, PortError>> {
-        self.port(move |work| apply::begin_run(work, start))
+        self.port(Need::Intake, move |work| apply::begin_run(work, start.clone()))
     }
 
     fn intend(&self, intent: Intent) -> PortFuture<'static, Result<(), PortError>> {
-        self.port(move |work| apply::intend(work, intent))
+        self.port(Need::Intake, move |work| apply::intend(work, intent.clone()))
     }
 
     fn commit(&self, commit: BatchCommit) -> PortFuture<'static, Result<(), PortError>> {
-        self.port(move |work| apply::commit(work, commit))
+        self.port(Need::Outcome, move |work| apply::commit(work, commit.clone()))
     }
 
     fn due(
@@ -274,34 +344,34 @@ impl Ledger for LedgerStore {
         now: Timestamp,
         limit: u32,
     ) -> PortFuture<'_, Result<DueRows, PortError>> {
-        self.port(move |work| apply::due(work, &route, of_run.as_ref(), now, limit))
+        self.port(Need::Nothing, move |work| apply::due(work, &route, of_run.as_ref(), now, limit))
     }
 
     fn rolling_back(&self, route: RouteName, now: Timestamp, limit: u32) -> PortFuture<'_, Result<DueRows, PortError>> {
-        self.port(move |work| apply::rolling_back(work, &route, now, limit))
+        self.port(Need::Nothing, move |work| apply::rolling_back(work, &route, now, limit))
     }
 
     fn open_applied(&self, route: RouteName) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>> {
-        self.port(move |work| apply::open_applied(work, &route))
+        self.port(Need::Nothing, move |work| apply::open_applied(work, &route))
     }
 
     fn tasks(&self, route: RouteName, now: Timestamp, limit: u32) -> PortFuture<'_, Result<DueTasks, PortError>> {
-        self.port(move |work| task::due(work, &route, now, limit))
+        self.port(Need::Nothing, move |work| task::due(work, &route, now, limit))
     }
 
     fn commit_tasks(&self, commit: TaskCommit) -> PortFuture<'static, Result<(), PortError>> {
-        self.port(move |work| task::commit(work, commit))
+        self.port(Need::Outcome, move |work| task::commit(work, commit.clone()))
     }
 
     fn load(&self, route: RouteName, ids: Vec<RecordId>) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>> {
-        self.port(move |work| apply::load(work, &route, &ids))
+        self.port(Need::Nothing, move |work| apply::load(work, &route, &ids))
     }
 
     fn state(&self, route: RouteName, step: StepName) -> PortFuture<'_, Result<Vec<(String, Vec<u8>)>, PortError>> {
-        self.port(move |work| apply::state(work, &route, &step))
+        self.port(Need::Nothing, move |work| apply::state(work, &route, &step))
     }
 
     fn end_run(&self, end: RunEnd) -> PortFuture<'_, Result<(), PortError>> {
-        self.port(move |work| apply::end_run(work, end))
+        self.port(Need::Outcome, move |work| apply::end_run(work, end.clone()))
     }
 }

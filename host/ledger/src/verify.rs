@@ -136,6 +136,8 @@ fn small_tables(conn: &Connection, report: &mut VerifyReport) -> Result<(), Ledg
     read_all(conn, report, routes, |row| StoredRoute::read(row).map(drop), nothing)?;
     let definitions = "SELECT hash, body, crc FROM definition";
     read_all(conn, report, definitions, |row| check("definition", row, 2), nothing)?;
+    let pruned = "SELECT route, records, until, crc FROM pruned";
+    read_all(conn, report, pruned, |row| check("pruned", row, 3), nothing)?;
     let state = "SELECT key, route, step, name, value, crc FROM plugin_state";
     read_all(conn, report, state, |row| check("plugin_state", row, 5), nothing)?;
     let quarantined = format!("SELECT {} FROM quarantine q", quarantine::COLUMNS);

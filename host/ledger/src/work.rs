@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, HashMap};
 /// How hard chunks are compressed: the fastest level.
 const CHUNK_LEVEL: i32 = 1;
 
-/// What the writer knows by heart. Wrong after a transaction that failed, which is why that one is the last.
+/// What the writer knows by heart. Wrong after a transaction that failed: then it is loaded again, or that one was the
+/// last.
 pub(crate) struct Memory {
     pub(crate) runs: HashMap<RunId, RunInMemory>,
     routes: HashMap<RouteName, RouteInMemory>,
@@ -42,7 +43,7 @@ struct RouteInMemory {
 }
 
 impl Memory {
-    /// What there is to know when a ledger has been opened.
+    /// What there is to know of a ledger.
     pub(crate) fn load(conn: &Connection) -> Result<Self, LedgerError> {
         let mut routes = HashMap::new();
         let mut statement = conn.prepare("SELECT key, name FROM route")?;
@@ -59,8 +60,12 @@ impl Memory {
         }
         let written: Option<i64> =
             conn.query_row("SELECT n FROM tally WHERE name = 'commits'", [], |row| row.get(0)).optional()?;
+        let runs = run::by_status(conn, RunStatus::Running)?
+            .into_iter()
+            .map(|run| (run.id.clone(), RunInMemory { run, changed: false }))
+            .collect();
         Ok(Self {
-            runs: HashMap::new(),
+            runs,
             routes,
             written: written.unwrap_or(0),
             standing: BTreeMap::new(),
@@ -100,7 +105,8 @@ impl Work<'_> {
         *self.memory.tally.entry(table).or_default() += delta;
     }
 
-    fn stand(&mut self, route: i64, status: Status, delta: i64) {
+    /// Notes that records of a route stand there, or no more.
+    pub(crate) fn stand(&mut self, route: i64, status: Status, delta: i64) {
         *self.memory.standing.entry((route, status.as_str())).or_default() += delta;
     }
 

@@ -1,4 +1,4 @@
-//! What is particular to the ledger in SQLite: opening, many callers at once, a full disk, reports, decisions, plans.
+//! What is particular to the ledger in SQLite: opening, many callers at once, reports, decisions, plans.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod suite;
@@ -96,41 +96,6 @@ fn many_callers_share_a_transaction() {
     assert_eq!(calls, CALLERS * COMMITS);
     assert!(transactions * 4 < calls, "{transactions} transactions for {calls} commits");
     block(store.end_run(end("r1", RunStatus::Ok, calls, &[(Status::Ok, i64::try_from(calls).unwrap())]))).unwrap();
-}
-
-#[test]
-fn a_full_disk_stops_the_writer_and_loses_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let limited = OpenOptions { max_bytes: Some(600 * 1024), ..OpenOptions::new(Timestamp(1)) };
-    let store = LedgerStore::open(dir.path(), limited).unwrap();
-    block(store.begin_run(start("r1"))).unwrap();
-    let mut written = 0;
-    let error = loop {
-        let mut row = row(&format!("id-{written}"), Status::Failed);
-        // Does not compress.
-        let noise = (0..8_000u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).to_le_bytes()[0]);
-        row.payload = Payload::Kept(noise.collect());
-        match block(store.commit(with_row("r1", written + 1, row))) {
-            Ok(()) => written += 1,
-            Err(error) => break error,
-        }
-        assert!(written < 10_000, "the limit is not kept");
-    };
-    assert_eq!((error.code, error.class), ("ledger-disk-full", ErrorClass::Environment));
-    let later = block(store.commit(fine("r1", 99_999, &["x"]))).unwrap_err();
-    assert_eq!(later.code, "ledger-must-reopen");
-    assert_eq!(block(store.state(route(), step("erp"))).unwrap_err().code, "ledger-must-reopen");
-    drop(store);
-    let again = open(dir.path()).unwrap();
-    let ids = (0..written).map(|n| RecordId(format!("id-{n}"))).collect();
-    assert_eq!(block(again.load(route(), ids)).unwrap().len(), usize::try_from(written).unwrap());
-    block(again.begin_run(start("r2"))).unwrap();
-    block(again.commit(fine("r2", 1, &["x"]))).unwrap();
-    let report = verify(dir.path()).unwrap();
-    assert!(report.is_whole(), "{report:?}");
-    let reader = again.reader().unwrap();
-    let died = reader.run(&RunId("r1".into())).unwrap().unwrap().summary;
-    assert_eq!((died.status, died.reason.unwrap().code), (RunStatus::Failed, "process-ended".to_owned()));
 }
 
 /// Two routes, rows and chunks and something under way.

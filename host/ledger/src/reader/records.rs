@@ -401,7 +401,7 @@ pub(super) mod tests {
 
     pub(in crate::reader) fn empty_ledger() -> (tempfile::TempDir, Connection) {
         let dir = tempfile::tempdir().unwrap();
-        let conn = schema::open_to_write(dir.path(), None).unwrap();
+        let conn = schema::open_to_write(dir.path()).unwrap();
         (dir, conn)
     }
 

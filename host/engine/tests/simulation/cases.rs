@@ -10,13 +10,13 @@ use crate::rng::Rng;
 use crate::rules::truth;
 use crate::scenario::Life;
 use crate::world::{Fate, Manners, Say, World};
-use crossdock_engine::plan::{LogLevel, OnError, Policy, Retry, Role, StepSpec};
+use crossdock_engine::plan::{Breaker, LogLevel, OnError, Policy, Retry, Role, Rollback, StepSpec};
 use crossdock_engine::ports::Idempotency;
 use crossdock_model::{RunStatus, Status, StepName};
 use std::collections::BTreeMap;
 
 fn role(word: &str) -> Role {
-    let destination = |idempotency, probes| Role::Destination { idempotency, probes };
+    let destination = |idempotency, probes| Role::Destination { idempotency, probes, compensates: true };
     match word {
         "t" => Role::Transformer { pure: true },
         "key" => destination(Idempotency::NativeKey, false),
@@ -48,6 +48,7 @@ fn life(route: &str) -> Life {
     let (mut roles, mut fates) = (Vec::new(), BTreeMap::new());
     let (mut on_error, mut records, mut accept) = (OnError::Continue, 6, true);
     let (mut max_failed, mut max_failed_ratio) = (None, None);
+    let (mut rollback, mut failures, mut undos) = (Rollback::None, 1_000, BTreeMap::new());
     for part in route.split_whitespace() {
         if let Some((place, says)) = part.split_once(':') {
             let (id, step) = place.split_once('@').unwrap();
@@ -58,13 +59,19 @@ fn life(route: &str) -> Life {
                     None => fate.first.push(say(word)),
                 }
             }
-            fates.insert((id.to_owned(), step.parse().unwrap()), fate);
+            match step.strip_prefix("undo") {
+                Some(step) => undos.insert((id.to_owned(), step.parse().unwrap()), fate),
+                None => fates.insert((id.to_owned(), step.parse().unwrap()), fate),
+            };
         } else if let Some((key, value)) = part.split_once('=') {
             match key {
                 "records" => records = value.parse().unwrap(),
                 "max_failed" => max_failed = Some(value.parse().unwrap()),
                 "max_failed_ratio" => max_failed_ratio = Some(value.parse().unwrap()),
                 "check" => accept = value == "ok",
+                "failures" => failures = value.parse().unwrap(),
+                "rollback" if value == "record" => rollback = Rollback::Record,
+                "rollback" if value == "run" => rollback = Rollback::Run,
                 other => panic!("no key {other}"),
             }
         } else if part == "stop" {
@@ -78,11 +85,16 @@ fn life(route: &str) -> Life {
         role: *role,
         max_batch: 3,
         retry: Retry { attempts: 3, first_ms: 100, max_ms: 1_000, total_ms: 60_000 },
+        breaker: Breaker { failures, open_ms: 200, max_ms: 1_000, total_ms: 20_000 },
+        handlers: Vec::new(),
     });
     let policy = Policy {
         on_error,
         max_failed,
         max_failed_ratio,
+        max_failed_window: 1_000,
+        rollback,
+        rollback_records_max: 1_000,
         max_faults: 20,
         log: LogLevel::Ids,
         batch_records: 3,
@@ -90,11 +102,22 @@ fn life(route: &str) -> Life {
         window: 2,
     };
     let steps = steps.collect();
-    let mut world = World::new(Manners::Scripted(fates), roles, records, 1);
+    let mut world = World::new(Manners::Scripted { fates, undos }, roles, records, 1);
     world.checks_ok = Some(accept);
     let ledger = MemLedger::default();
     let rng = Rng::new(7);
-    Life { world, ledger, rng, now: 1_000, trace: None, policy, steps, source_max_batch: 3, runs: 0 }
+    Life {
+        world,
+        ledger,
+        rng,
+        now: 1_000,
+        trace: None,
+        policy,
+        steps,
+        run_handlers: vec![],
+        source_max_batch: 3,
+        runs: 0,
+    }
 }
 
 /// How a run ended, what the records are that are neither ok nor dropped, and who took effect where and how often.

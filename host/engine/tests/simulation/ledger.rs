@@ -2,9 +2,12 @@
 //! call that it was not promised.
 
 use crossdock_engine::ports::{
-    Applied, BatchCommit, DueRows, Intent, Payload, Progress, RecordRow, RunEnd, RunOpening, StepCounts,
+    Applied, AttemptKind, BatchCommit, DueRows, HandlerTask, Intent, Payload, Progress, RecordRow, RunEnd, RunOpening,
+    StepCounts,
 };
-use crossdock_model::{Checkpoint, Counts, Failure, RecordId, RunId, RunStatus, Status, StepName, Timestamp};
+use crossdock_model::{
+    Checkpoint, Counts, Failure, HandlerPlace, RecordId, RunId, RunStatus, Status, StepName, Timestamp,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What reaches the ledger in a line.
@@ -17,12 +20,16 @@ pub(crate) enum Op {
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     pub(crate) row: RecordRow,
+    /// Which row was made first.
+    pub(crate) made: u64,
     written: u64,
+    /// An operator had the last word about it, not the engine.
+    pub(crate) decided: bool,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
-    Intent(Vec<u32>, Vec<u32>),
+    Intent { attempts: Vec<u32>, generations: Vec<u32>, careful: bool, effect: bool },
     Progress(Progress),
 }
 
@@ -32,6 +39,7 @@ pub(crate) struct Inflight {
     pub(crate) step: StepName,
     pub(crate) ids: Vec<String>,
     pub(crate) kind: Kind,
+    at: Timestamp,
     open: bool,
     written: u64,
 }
@@ -51,9 +59,25 @@ pub(crate) struct MemLedger {
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) inflight: Vec<Inflight>,
     pub(crate) running: Option<RunId>,
-    attempts: BTreeSet<(String, StepName, u32, u32, RunId)>,
+    pub(crate) tasks: BTreeMap<TaskId, Task>,
+    /// Where the plugin is that committed too many faults.
+    pub(crate) quarantine: Option<StepName>,
+    /// Runs in a row that died without having moved the checkpoint.
+    deaths: u32,
+    moved: bool,
+    attempts: BTreeSet<(String, StepName, AttemptKind, u32, u32, RunId)>,
     totals: Totals,
     written: u64,
+}
+
+/// There is one task for each of these: record (or run), place, generation.
+pub(crate) type TaskId = (String, HandlerPlace, u32);
+
+/// A handler that is to be called, or was.
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    pub(crate) key: i64,
+    pub(crate) task: HandlerTask,
 }
 
 type Checked = Result<(), String>;
@@ -61,14 +85,46 @@ type Checked = Result<(), String>;
 impl MemLedger {
     pub(crate) fn begin_run(&mut self, run: &RunId) -> RunOpening {
         self.running = Some(run.clone());
+        self.moved = false;
         self.totals = Totals::default();
         let due: Vec<_> = self.waiting(None).map(|row| row.due).collect();
         RunOpening {
             checkpoint: self.checkpoint.clone(),
-            open: self.rows.values().filter(|stored| stored.row.open).map(|stored| stored.row.clone()).collect(),
+            open: self.by_age().filter(|row| row.open).cloned().collect(),
             pending: due.len() as u64,
             next_due: due.into_iter().flatten().min(),
+            rolling_back: self.by_age().filter(|row| row.status == Status::RollingBack).count() as u64,
+            blocking: Vec::new(),
+            deaths: self.deaths,
         }
+    }
+
+    /// All rows, oldest first.
+    fn by_age(&self) -> impl DoubleEndedIterator<Item = &RecordRow> {
+        let mut rows: Vec<&Stored> = self.rows.values().collect();
+        rows.sort_by_key(|stored| stored.made);
+        rows.into_iter().map(|stored| &stored.row)
+    }
+
+    /// What is to be undone, newest first.
+    pub(crate) fn rolling_back(&self, now: Timestamp, limit: u32) -> DueRows {
+        let all: Vec<&RecordRow> = self.by_age().rev().filter(|row| row.status == Status::RollingBack).collect();
+        let ready = |row: &&RecordRow| row.due.is_some_and(|due| due <= now);
+        let rows: Vec<RecordRow> = all.iter().copied().filter(ready).take(limit as usize).cloned().collect();
+        let rest: Vec<_> = all.into_iter().filter(|row| rows.iter().all(|taken| taken.id != row.id)).collect();
+        DueRows { rows, pending: rest.len() as u64, next_due: rest.iter().filter_map(|row| row.due).min() }
+    }
+
+    /// Open records for which something was or may have been applied, oldest first.
+    pub(crate) fn open_applied(&self) -> Vec<RecordRow> {
+        let wanted = |row: &&RecordRow| row.open && (!row.applied.is_empty() || row.status == Status::Indeterminate);
+        let rows = self.by_age().filter(wanted);
+        rows.map(|row| RecordRow { payload: Payload::Unchanged, ..row.clone() }).collect()
+    }
+
+    /// These records, in this order.
+    pub(crate) fn load(&self, ids: &[RecordId]) -> Vec<RecordRow> {
+        ids.iter().filter_map(|id| self.rows.get(&id.0)).map(|stored| stored.row.clone()).collect()
     }
 
     fn waiting(&self, of_run: Option<&RunId>) -> impl Iterator<Item = &RecordRow> {
@@ -76,7 +132,8 @@ impl MemLedger {
         self.rows
             .values()
             .map(|stored| &stored.row)
-            .filter(move |row| row.due.is_some() && !row.open && of_run.as_ref().is_none_or(|run| row.run == *run))
+            .filter(|row| row.due.is_some() && !row.open && row.status != Status::RollingBack)
+            .filter(move |row| of_run.as_ref().is_none_or(|run| row.run == *run))
     }
 
     pub(crate) fn due(&self, of_run: Option<&RunId>, now: Timestamp, limit: u32) -> DueRows {
@@ -104,8 +161,8 @@ impl MemLedger {
             return Err("an intent with columns of different length, or empty".into());
         }
         for (at, id) in ids.iter().enumerate() {
-            let same = self.rows.get(id).is_none_or(|stored| stored.row.generation == intent.generations[at]);
-            if !same {
+            let generation = self.rows.get(id).map_or(0, |stored| next_generation(&stored.row));
+            if generation != intent.generations[at] {
                 return Err(format!("the intent for {id} has another generation than its row"));
             }
         }
@@ -113,7 +170,13 @@ impl MemLedger {
             batch: intent.batch,
             step: intent.step,
             ids,
-            kind: Kind::Intent(intent.attempts, intent.generations),
+            kind: Kind::Intent {
+                attempts: intent.attempts,
+                generations: intent.generations,
+                careful: intent.careful,
+                effect: intent.effect,
+            },
+            at: intent.at,
             open: intent.open,
             written: self.written,
         });
@@ -154,11 +217,19 @@ impl MemLedger {
                     stored.row.open = false;
                 }
             }
+            for stored in self.rows.values_mut().filter(|_| commit.settles_open) {
+                stored.row.open = false;
+            }
+            self.moved = true;
             self.checkpoint = Some(checkpoint);
+        } else if commit.settles_open {
+            return Err("a commit settles what is open and moves no checkpoint".into());
         }
+        self.add_tasks(commit.tasks, &commit.run)?;
         for attempt in commit.attempts {
-            let key = (attempt.id.0, attempt.step, attempt.generation, attempt.attempt, commit.run.clone());
-            if key.3 == 0 || !self.attempts.insert(key.clone()) {
+            let key =
+                (attempt.id.0, attempt.step, attempt.kind, attempt.generation, attempt.attempt, commit.run.clone());
+            if key.4 == 0 || !self.attempts.insert(key.clone()) {
                 return Err(format!("attempt {key:?} is there twice"));
             }
         }
@@ -170,6 +241,7 @@ impl MemLedger {
                 ids,
                 open: progress.open,
                 kind: Kind::Progress(progress),
+                at: commit.at,
                 written: self.written,
             });
         }
@@ -194,13 +266,29 @@ impl MemLedger {
         if row.open && before.is_some_and(|before| !before.row.open) {
             return Err(format!("the row of {id} is open again"));
         }
+        standing_is_possible(before.map(|before| &before.row), &row)?;
         row.open &= !moves;
         row.run = run.clone();
         row.parent = row.parent.or_else(|| before.and_then(|before| before.row.parent.clone()));
         if row.payload == Payload::Unchanged {
             row.payload = before.map_or(Payload::Gone, |before| before.row.payload.clone());
         }
-        self.rows.insert(id, Stored { row, written: self.written });
+        let made = before.map_or(self.written, |before| before.made);
+        self.rows.insert(id, Stored { row, made, written: self.written, decided: false });
+        Ok(())
+    }
+
+    /// Those that are there already stay as they are.
+    fn add_tasks(&mut self, tasks: Vec<HandlerTask>, run: &RunId) -> Checked {
+        let mut seen = BTreeSet::new();
+        for task in tasks {
+            let id: TaskId = (task.record.0.clone(), task.place.clone(), task.generation);
+            if !seen.insert(id.clone()) || task.run != *run {
+                return Err(format!("task {id:?} of {} is there twice in one commit of {run}", task.run));
+            }
+            let key = self.tasks.len() as i64;
+            self.tasks.entry(id).or_insert(Task { key, task });
+        }
         Ok(())
     }
 
@@ -208,6 +296,9 @@ impl MemLedger {
         if self.running.take().as_ref() != Some(&end.run) || end.status == RunStatus::Running {
             return Err("the end of a run that does not run".into());
         }
+        self.deaths = 0;
+        self.quarantine = self.quarantine.take().or_else(|| end.quarantine.clone());
+        self.add_tasks(end.tasks.clone(), &end.run)?;
         if !self.inflight.is_empty() {
             return Err(format!("the run ended with {:?} in flight", self.inflight));
         }
@@ -233,6 +324,7 @@ impl MemLedger {
     /// The process died: what nobody answers for any more is in doubt.
     pub(crate) fn recover(&mut self, now: Timestamp) {
         let Some(run) = self.running.take() else { return };
+        self.deaths = if self.moved { 0 } else { self.deaths + 1 };
         let leftovers = std::mem::take(&mut self.inflight);
         let mut last: BTreeMap<String, usize> = BTreeMap::new();
         for (at, leftover) in leftovers.iter().enumerate() {
@@ -248,23 +340,32 @@ impl MemLedger {
     }
 
     fn recover_one(&mut self, run: &RunId, leftover: &Inflight, index: usize, id: &str, now: Timestamp) {
-        if self.rows.get(id).is_some_and(|before| before.written > leftover.written) {
+        let before = self.rows.get(id);
+        if before.is_some_and(|before| before.written > leftover.written) {
             return;
         }
-        let mut row = self.rows.get(id).map_or_else(|| new_row(leftover, id, run), |before| before.row.clone());
+        let made = before.map_or(leftover.written, |before| before.made);
+        let mut row = before.map_or_else(|| new_row(leftover, id, run), |before| before.row.clone());
         if leftover.open && row.step != leftover.step {
             row.payload = Payload::AtSource;
+        }
+        if row.step != leftover.step {
+            (row.spent, row.since) = (0, None);
         }
         row.step = leftover.step.clone();
         row.open = leftover.open;
         row.run = run.clone();
         row.due = (!leftover.open).then_some(now);
         match &leftover.kind {
-            Kind::Intent(attempts, generations) => {
-                row.status = Status::Indeterminate;
+            Kind::Intent { attempts, generations, careful, effect } => {
+                row.status = if *effect { Status::Indeterminate } else { Status::Failed };
                 row.attempts = attempts[index];
                 row.generation = generations[index];
-                row.failure = Some(Failure::new("in-doubt", "the process ended"));
+                row.spent += 1;
+                row.since = row.since.or(Some(leftover.at));
+                row.due = row.due.filter(|_| !careful);
+                let code = if *careful { "record-quarantined" } else { "in-doubt" };
+                row.failure = Some(Failure::new(code, "the process ended"));
             }
             Kind::Progress(progress) => {
                 row.status = Status::Processing;
@@ -277,31 +378,40 @@ impl MemLedger {
                     step: leftover.step.clone(),
                     target_id: String::from_utf8_lossy(&bytes(&progress.target_ids)).into_owned(),
                     receipt: bytes(&progress.receipts),
+                    in_doubt: false,
                 });
             }
         }
-        self.rows.insert(id.to_owned(), Stored { row, written: leftover.written });
+        self.rows.insert(id.to_owned(), Stored { row, made, written: leftover.written, decided: false });
     }
 
-    /// What an operator decided about a record.
-    pub(crate) fn decide(&mut self, id: &str, status: Status) {
+    /// An operator's word about a record, as the ledger's decisions allow it.
+    pub(crate) fn decide(&mut self, id: &str, change: impl FnOnce(&mut RecordRow)) {
         self.written += 1;
         if let Some(stored) = self.rows.get_mut(id) {
-            stored.row.status = status;
-            stored.row.due = None;
-            stored.written = self.written;
+            change(&mut stored.row);
+            (stored.written, stored.decided) = (self.written, true);
         }
     }
+}
 
-    /// A person changed the content of a record.
-    pub(crate) fn change_content(&mut self, id: &str) {
-        self.written += 1;
-        if let Some(stored) = self.rows.get_mut(id) {
-            stored.row.generation += 1;
-            stored.row.attempts = 0;
-            stored.written = self.written;
+/// The generation in which a record goes on: what was undone begins anew.
+pub(crate) fn next_generation(row: &RecordRow) -> u32 {
+    row.generation + u32::from(row.status == Status::RolledBack)
+}
+
+fn standing_is_possible(before: Option<&RecordRow>, row: &RecordRow) -> Checked {
+    let was = before.map(|before| before.status);
+    let from_rollback = was == Some(Status::RollingBack);
+    let fine = match row.status {
+        Status::RollingBack => row.due.is_some() && !row.applied.is_empty(),
+        Status::RolledBack => from_rollback && row.due.is_none() && row.applied.is_empty(),
+        Status::RollbackFailed => {
+            from_rollback && row.due.is_none() && !row.applied.is_empty() && row.failure.is_some()
         }
-    }
+        _ => !from_rollback && was != Some(Status::RollbackFailed) && row.applied.iter().all(|one| !one.in_doubt),
+    };
+    if fine { Ok(()) } else { Err(format!("{was:?} cannot become {row:?}")) }
 }
 
 fn new_row(leftover: &Inflight, id: &str, run: &RunId) -> RecordRow {
@@ -319,6 +429,7 @@ fn new_row(leftover: &Inflight, id: &str, run: &RunId) -> RecordRow {
         failure: None,
         due: None,
         applied: Vec::new(),
+        order_key: None,
         open: leftover.open,
         run: run.clone(),
     }

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 
 mod cases;
 mod ledger;
+mod operators;
 mod player;
 mod rng;
 mod rules;

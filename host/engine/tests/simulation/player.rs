@@ -1,16 +1,19 @@
 //! Plays one run: performs the machine's actions in any order that is allowed, in virtual time, and may let the
 //! process die between any two of them.
 
-use crate::ledger::{Kind, MemLedger, Op};
+mod breakers;
+mod tasks;
+mod watch;
+
+use crate::ledger::{MemLedger, Op};
 use crate::rng::Rng;
 use crate::rules::{self, order_of};
 use crate::world::World;
-use crossdock_engine::machine::{Action, Input, Machine};
-use crossdock_engine::plan::{Entry, OnError, Role, RunSpec};
-use crossdock_engine::ports::{CallResult, Idempotency, Payload, RunEnd, Written};
-use crossdock_model::{Batch, Column, Outcome, RunStatus, Status, Timestamp, idempotency_key};
+use crossdock_engine::machine::{Action, ConnectorDown, Input, Machine};
+use crossdock_engine::plan::RunSpec;
+use crossdock_engine::ports::{Payload, RunEnd};
+use crossdock_model::{Failure, Outcome, RunStatus, Status, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
 /// More than this many inputs in one run are a run that does not come to its end.
 const INPUTS_MAX: usize = 50_000;
@@ -22,6 +25,8 @@ pub(crate) struct Accidents {
     pub(crate) crash_in: u64,
     /// Somebody cancels once in so many inputs; 0 is never.
     pub(crate) cancel_in: u64,
+    /// Another run says something of a connector once in so many inputs; 0 is never.
+    pub(crate) hear_in: u64,
     /// The process dies just before this input.
     pub(crate) crash_at: Option<usize>,
     /// Somebody cancels just before this input.
@@ -40,6 +45,13 @@ pub(crate) enum Played {
 enum Doing {
     Act(Action),
     Answer(Input),
+}
+
+impl Doing {
+    fn compensates(&self, id: &str) -> bool {
+        let Self::Act(Action::Compensate(_, _, batch)) = self else { return false };
+        batch.ids.iter().any(|other| other == id.as_bytes())
+    }
 }
 
 pub(crate) struct Player<'a> {
@@ -61,6 +73,9 @@ pub(crate) struct Player<'a> {
     page_batches: BTreeSet<u64>,
     /// Calls a record at a step in this run that ended without a fault and touched it.
     tries: BTreeMap<(usize, String), u32>,
+    /// The same for undoing.
+    undo_tries: BTreeMap<(usize, String), u32>,
+    breakers: Vec<breakers::Breaker>,
 }
 
 type Checked<T = ()> = Result<T, String>;
@@ -74,6 +89,7 @@ impl<'a> Player<'a> {
         now: &'a mut i64,
         trace: &'a mut Option<Vec<String>>,
     ) -> Self {
+        let breakers = vec![breakers::Breaker::default(); spec.steps.len()];
         Self {
             spec,
             world,
@@ -90,6 +106,8 @@ impl<'a> Player<'a> {
             trouble: BTreeMap::new(),
             page_batches: BTreeSet::new(),
             tries: BTreeMap::new(),
+            undo_tries: BTreeMap::new(),
+            breakers,
         }
     }
 
@@ -125,6 +143,11 @@ impl<'a> Player<'a> {
                 self.feed(&mut machine, Input::Cancel)?;
                 continue;
             }
+            if chance(self.rng, accidents.hear_in) {
+                let input = self.hearsay();
+                self.feed(&mut machine, input)?;
+                continue;
+            }
             self.step(&mut machine)?;
         }
         Err("the run does not come to its end".into())
@@ -135,7 +158,12 @@ impl<'a> Player<'a> {
             return Err(format!("the run ended with {:?} and {:?} under way", self.doing, self.line));
         }
         self.note(|| format!("end {end:?}"));
+        self.check_end_tasks(&end)?;
         self.ledger.end_run(&end, &machine.progress().steps)?;
+        let quarantined = end.reason.as_ref().is_some_and(|reason| reason.code == "plugin-quarantined");
+        if quarantined && end.quarantine.is_none() {
+            return Err("a plugin committed too many faults and is not set aside".into());
+        }
         rules::truth(self.ledger, self.world, &self.spec)?;
         rules::end(self.ledger, self.world, &self.spec, &end)?;
         if end.status != RunStatus::Failed && machine.class().is_some() {
@@ -147,10 +175,14 @@ impl<'a> Player<'a> {
     fn crash(mut self) -> Checked<Played> {
         self.note(|| "crash".into());
         for doing in std::mem::take(&mut self.doing) {
-            if let Doing::Act(Action::Write(_, step, batch, keys, _)) = doing
-                && self.rng.one_in(2)
-            {
-                self.world.write_unheard(step, &batch, &keys)?;
+            match doing {
+                Doing::Act(Action::Write(_, step, batch, keys, _)) if self.rng.one_in(2) => {
+                    self.world.write_unheard(step, &batch, &keys)?;
+                }
+                Doing::Act(Action::Compensate(_, step, batch)) if self.rng.one_in(2) => {
+                    self.world.compensate_unheard(step, &batch);
+                }
+                _ => {}
             }
         }
         for _ in 0..self.rng.below(self.line.len() + 1) {
@@ -168,18 +200,21 @@ impl<'a> Player<'a> {
     fn feed(&mut self, machine: &mut Machine, input: Input) -> Checked {
         self.note(|| format!("  <- {input:?}"));
         let cancelled = self.cancelled;
+        self.before_input(&input);
         let actions = machine.on(Timestamp(*self.now), input);
         for action in actions {
             self.note(|| format!("  -> {action:?}"));
-            let begins = matches!(
-                action,
-                Action::Read(..) | Action::Write(..) | Action::Transform(..) | Action::Probe(..) | Action::TakeDue(..)
-            );
+            let begins = match &action {
+                Action::Read(..) | Action::Write(..) | Action::Transform(..) | Action::TakeDue(..) => true,
+                Action::Probe(_, _, batch, _) => !self.is_for_rollback(batch),
+                _ => false,
+            };
             if begins && cancelled {
                 return Err(format!("after a cancel: {action:?}"));
             }
             self.take(action)?;
         }
+        self.breakers_are_open_in_time()?;
         if self.doing.is_empty() && self.line.is_empty() && self.wake.is_none() && self.end.is_none() {
             return Err(format!("the machine is stuck: {:?}", machine.progress()));
         }
@@ -187,7 +222,9 @@ impl<'a> Player<'a> {
     }
 
     fn take(&mut self, action: Action) -> Checked {
+        self.check_breaker(&action)?;
         match action {
+            Action::Announce(..) => {}
             Action::Intend(number, intent) => {
                 if intent.open {
                     self.page_batches.insert(number);
@@ -201,8 +238,11 @@ impl<'a> Player<'a> {
                 if let Action::Write(number, step, batch, keys, options) = &action {
                     self.before_write(*number, *step, batch, keys, options.stop_at_first_failure)?;
                 }
+                if let Action::Compensate(_, step, batch) = &action {
+                    self.before_compensate(*step, batch)?;
+                }
                 let calls = self.doing.iter().filter(|doing| matches!(doing, Doing::Act(_))).count();
-                if calls > 2 * self.spec.policy.window as usize + 3 {
+                if calls > 2 * self.spec.policy.window as usize + 5 + self.spec.steps.len() {
                     return Err("more is under way than the window allows".into());
                 }
                 self.doing.push(Doing::Act(action));
@@ -246,6 +286,9 @@ impl<'a> Player<'a> {
         self.note(|| {
             format!("  durable: {}", if let Op::Intend(n, _) = &op { format!("intent {n}") } else { "commit".into() })
         });
+        if let Op::Commit(commit) = &op {
+            self.check_tasks(commit)?;
+        }
         self.ledger.apply(op)?;
         if answer {
             self.doing.push(Doing::Answer(input));
@@ -258,6 +301,7 @@ impl<'a> Player<'a> {
             Doing::Answer(input) => return Ok(input),
             Doing::Act(action) => action,
         };
+        self.world.now = *self.now;
         Ok(match action {
             Action::Read(from, limits) => {
                 if World::place(from.as_ref()) < World::place(self.ledger.checkpoint.as_ref()) {
@@ -289,7 +333,7 @@ impl<'a> Player<'a> {
             Action::Probe(number, step, batch, keys) => {
                 self.check_batch(step, &batch)?;
                 self.check_keys(step, &batch, &keys)?;
-                let answer = self.world.probe(step, &batch);
+                let answer = self.world.probe(step, &batch, &keys);
                 if let Ok((probed, _)) = &answer {
                     for at in (0..batch.len()).filter(|&at| probed.outcomes[at] == Outcome::Ok) {
                         let id = batch.ids.text(at).into_owned();
@@ -299,7 +343,21 @@ impl<'a> Player<'a> {
                 }
                 Input::Probed(number, answer)
             }
-            Action::Check(number, _) => Input::Checked(number, self.world.check()),
+            Action::Compensate(number, step, batch) => {
+                let answer = self.world.compensate(step, &batch)?;
+                self.connector_answered(step, batch.ids.len(), &answer, |undone| &undone.outcomes);
+                if let Ok((undone, _)) = &answer {
+                    for at in 0..batch.ids.len() {
+                        self.tried_to_undo(step, &batch.ids.text(at), undone.outcomes[at])?;
+                    }
+                }
+                Input::Compensated(number, answer)
+            }
+            Action::Check(number, step) => Input::Checked(number, self.world.check(step)),
+            Action::CheckConnector(step) => Input::ConnectorChecked(step, self.world.check(step)),
+            Action::TakeRollingBack(limit) => Input::RollingBack(self.ledger.rolling_back(Timestamp(*self.now), limit)),
+            Action::TakeOpen => Input::OpenApplied(self.ledger.open_applied()),
+            Action::Load(ids) => Input::Loaded(self.ledger.load(&ids)),
             Action::TakeDue(limit, own) => {
                 let of_run = own.then_some(&self.spec.run);
                 Input::Due(self.ledger.due(of_run, Timestamp(*self.now), limit))
@@ -312,120 +370,6 @@ impl<'a> Player<'a> {
             }
             other => return Err(format!("cannot perform {other:?}")),
         })
-    }
-
-    fn destination(&self, step: &crossdock_model::StepName) -> Option<(usize, Idempotency)> {
-        let index = self.spec.step_index(step)?;
-        match self.spec.steps[index].role {
-            Role::Destination { idempotency, .. } => Some((index, idempotency)),
-            Role::Transformer { .. } => None,
-        }
-    }
-
-    fn check_batch(&self, step: usize, batch: &Batch) -> Checked {
-        let most = self.spec.steps[step].max_batch as usize;
-        if batch.is_empty() || batch.len() > most || batch.payloads.len() != batch.len() {
-            return Err(format!("step {step} is given {} records, at most {most} are allowed", batch.len()));
-        }
-        for at in 0..batch.len() {
-            let id = batch.ids.text(at);
-            let (found, expected) = (batch.payloads.text(at), self.world.content(&id, step));
-            if found != expected {
-                return Err(format!("step {step} is given {id} with content {found:?}, expected {expected:?}"));
-            }
-            for before in (0..step).filter(|before| matches!(self.world.steps[*before], Role::Destination { .. })) {
-                let name = format!("steps.{}.target_id", self.spec.steps[before].name);
-                let attributes = batch.attributes_of(at);
-                let value = attributes.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
-                let expected = format!("{id}@{before}").into_bytes();
-                let by_this_name = self.world.effects(before, &id) > 0;
-                if by_this_name && value.as_ref() != Some(&expected) {
-                    return Err(format!("step {step} is given {id} with {name} = {value:?}"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_keys(&self, step: usize, batch: &Batch, keys: &Column) -> Checked {
-        for at in 0..batch.len() {
-            let id = batch.ids.text(at).into_owned();
-            let generation = self.ledger.rows.get(&id).map_or(0, |stored| stored.row.generation);
-            let key = idempotency_key(&self.spec.route, &self.spec.steps[step].name, generation, id.as_bytes());
-            if keys.get(at) != Some(&key[..]) || keys.len() != batch.len() {
-                return Err(format!("{id} has a wrong key at step {step}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// What must hold whenever something is about to be written.
-    fn before_write(&mut self, number: u64, step: usize, batch: &Arc<Batch>, keys: &Column, strict: bool) -> Checked {
-        self.check_batch(step, batch)?;
-        self.check_keys(step, batch, keys)?;
-        let page = self.page_batches.contains(&number) && matches!(self.spec.entry, Entry::Source { .. });
-        if strict != (page && self.spec.policy.on_error == OnError::Stop) {
-            return Err(format!("batch {number} is written with stop_at_first_failure = {strict}"));
-        }
-        let name = &self.spec.steps[step].name;
-        for at in 0..batch.len() {
-            let id = batch.ids.text(at).into_owned();
-            let intended = self.ledger.inflight.iter().any(|inflight| {
-                let intent = matches!(inflight.kind, Kind::Intent(..));
-                intent && inflight.batch == number && inflight.step == *name && inflight.ids.contains(&id)
-            });
-            if !intended {
-                return Err(format!("invariant 5: {id} is written at step {step} without a durable intent"));
-            }
-            let row = self.ledger.rows.get(&id).map(|stored| &stored.row);
-            let known = row.is_some_and(|row| {
-                let settled = matches!(row.status, Status::Ok | Status::Skipped | Status::Dropped);
-                settled || row.applied.iter().any(|applied| applied.step == *name)
-            });
-            if known || self.ledger.chunk.contains_key(&id) || self.told_ok.contains(&(step, id.clone())) {
-                return Err(format!("{id} is written again at step {step} although it is known to be applied"));
-            }
-            let order = order_of(&id);
-            if strict && let Some(earlier) = self.trouble_before(&order, step) {
-                let together = (0..at).any(|at| batch.ids.text(at) == *earlier);
-                if !together {
-                    return Err(format!("{id} is written at step {step} behind {earlier}, which is not ok"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A record before this one that this step or an earlier one did not apply.
-    fn trouble_before(&self, order: &Vec<u64>, step: usize) -> Option<&String> {
-        let mut before = self.trouble.iter().filter(|((place, at), _)| place < order && *at <= step);
-        before.next().map(|(_, id)| id)
-    }
-
-    fn tried(&mut self, step: usize, id: &str, outcome: Outcome) -> Checked {
-        if outcome == Outcome::Untouched {
-            return Ok(());
-        }
-        let tries = self.tries.entry((step, id.to_owned())).or_default();
-        *tries += 1;
-        let most = self.spec.steps[step].retry.attempts;
-        if *tries > most { Err(format!("invariant 8: {id} is tried {tries} times at step {step}")) } else { Ok(()) }
-    }
-
-    fn note_answer(&mut self, number: u64, step: usize, batch: &Batch, answer: &CallResult<Written>) -> Checked {
-        let Ok((written, _)) = answer else { return Ok(()) };
-        for (at, &outcome) in written.outcomes.iter().enumerate() {
-            let id = batch.ids.text(at).into_owned();
-            self.tried(step, &id, outcome)?;
-            let place = (order_of(&id), step);
-            if outcome.is_success() {
-                self.trouble.remove(&place);
-                self.told_ok.insert((step, id));
-            } else if outcome != Outcome::Untouched && self.page_batches.contains(&number) {
-                self.trouble.insert(place, id);
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
 //! What must hold of the ledger and the world, whatever happened. Numbers are those of the invariants.
 
-use crate::ledger::MemLedger;
+use crate::ledger::{MemLedger, Stored};
 use crate::world::{Say, World};
-use crossdock_engine::plan::{Entry, LogLevel, Role, RunSpec};
+use crossdock_engine::plan::{Entry, LogLevel, Role, Rollback, RunSpec};
 use crossdock_engine::ports::{Payload, RecordRow, RunEnd};
 use crossdock_model::{RunStatus, Status, StepName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,8 +45,24 @@ pub(crate) fn truth(ledger: &MemLedger, world: &World, spec: &RunSpec) -> Checke
     }
     for stored in ledger.rows.values() {
         row_is_true(&stored.row, world, spec, place, &busy)?;
+        if !busy.contains(&stored.row.id.0) {
+            nothing_is_half_done(stored, world, spec)?;
+        }
     }
     Ok(())
+}
+
+/// Invariant 6: what is called undone is undone; with scope record nothing is left half done.
+fn nothing_is_half_done(stored: &Stored, world: &World, spec: &RunSpec) -> Checked {
+    let (row, id) = (&stored.row, &stored.row.id.0);
+    let Some(step) = (0..spec.steps.len()).find(|step| world.effects(*step, id) > 0) else { return Ok(()) };
+    let by_probe = row.failure.as_ref().is_some_and(|failure| failure.code == "probe-not-applied");
+    let over = match row.status {
+        Status::RolledBack | Status::Cancelled => true,
+        Status::Failed | Status::Rejected => spec.policy.rollback == Rollback::Record && !stored.decided && !by_probe,
+        _ => false,
+    };
+    if over { Err(format!("invariant 6: {id} is {} and what step {step} did is there", row.status)) } else { Ok(()) }
 }
 
 fn row_is_true(row: &RecordRow, world: &World, spec: &RunSpec, place: usize, busy: &BTreeSet<&String>) -> Checked {
@@ -72,11 +88,14 @@ fn row_is_true(row: &RecordRow, world: &World, spec: &RunSpec, place: usize, bus
     }
     for applied in &row.applied {
         let at = index_of(spec, &applied.step);
-        if world.effects(at, id) == 0 {
+        let undoing = matches!(row.status, Status::RollingBack | Status::RollbackFailed);
+        if world.effects(at, id) == 0 && !undoing {
             return Err(format!("{id} is said to be applied at step {at} and is not"));
         }
     }
-    if let Some(spec) = spec.steps.get(step) {
+    let undoing = matches!(row.status, Status::RollingBack | Status::RollbackFailed);
+    let counted = row.applied.last().filter(|_| undoing).map_or(step, |applied| index_of(spec, &applied.step));
+    if let Some(spec) = spec.steps.get(counted) {
         let recovered = row.status == Status::Processing || row.failure.as_ref().is_some_and(|f| f.code == "in-doubt");
         if !recovered && row.spent > spec.retry.attempts {
             return Err(format!("invariant 8: {id} has spent {} attempts", row.spent));
@@ -147,8 +166,14 @@ pub(crate) fn end(ledger: &MemLedger, world: &World, spec: &RunSpec, end: &RunEn
     if (end.reason.is_some()) != matches!(end.status, RunStatus::Failed | RunStatus::Cancelled) {
         return Err(format!("the run is {} with reason {:?}", end.status, end.reason));
     }
+    let whole = spec.policy.rollback == Rollback::Run && matches!(spec.entry, Entry::Source { .. });
     if matches!(end.status, RunStatus::Failed | RunStatus::Cancelled) {
-        return Ok(());
+        return if whole { nothing_is_applied(ledger, world, spec) } else { Ok(()) };
+    }
+    if whole
+        && let Some((status, _)) = end.counts.iter().find(|(status, _)| !(fine.contains(status) || is_undo(*status)))
+    {
+        return Err(format!("all or nothing, and the run is {} with {status} records", end.status));
     }
     if matches!(spec.entry, Entry::Source { .. }) {
         if World::place(ledger.checkpoint.as_ref()) != world.records {
@@ -164,6 +189,23 @@ pub(crate) fn end(ledger: &MemLedger, world: &World, spec: &RunSpec, end: &RunEn
         let row = row.filter(|row| row.run == end.run).find(|row| !fine.contains(&row.status));
         if bad.is_some() || row.is_some() {
             return Err(format!("the run is called ok with {bad:?} and {row:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn is_undo(status: Status) -> bool {
+    matches!(status, Status::RollingBack | Status::RolledBack | Status::RollbackFailed)
+}
+
+/// All or nothing: after a run that did not go well nothing is left of what lies after the checkpoint, except where
+/// the ledger says that it is still to be undone.
+fn nothing_is_applied(ledger: &MemLedger, world: &World, spec: &RunSpec) -> Checked {
+    for stored in ledger.rows.values().filter(|stored| stored.row.open) {
+        let (id, status) = (&stored.row.id.0, stored.row.status);
+        let left = (0..spec.steps.len()).find(|step| world.effects(*step, id) > 0);
+        if let Some(step) = left.filter(|_| !is_undo(status)) {
+            return Err(format!("invariant 6: the run was undone, {id} is {status} and step {step} still has it"));
         }
     }
     Ok(())
@@ -210,18 +252,19 @@ fn follow(world: &World, id: String, from: usize, standing: &mut BTreeMap<String
 pub(crate) fn last_word(ledger: &MemLedger, world: &World, spec: &RunSpec) -> Checked {
     truth(ledger, world, spec)?;
     let mut expected = expected(world);
-    for (id, status) in ledger
-        .rows
-        .iter()
-        .map(|(id, stored)| (id, stored.row.status))
-        .chain(ledger.chunk.iter().map(|(id, status)| (id, *status)))
-    {
+    let rows = ledger.rows.iter().map(|(id, stored)| (id, stored.row.status, stored.decided));
+    let chunk = ledger.chunk.iter().map(|(id, status)| (id, *status, false));
+    let record_scope = spec.policy.rollback == Rollback::Record;
+    for (id, status, decided) in rows.chain(chunk) {
+        let by_a_person = matches!(status, Status::Skipped | Status::Cancelled);
+        let undone = status == Status::RolledBack && (record_scope || decided);
+        let ends_here = by_a_person || undone;
         let Some(wanted) = expected.remove(id) else { return Err(format!("{id} is {status} and does not exist")) };
-        let decided = status == Status::Skipped;
-        if status != wanted && !decided {
+        let half_done = matches!(wanted, Status::Failed | Status::Rejected) && record_scope && goes_half_way(world, id);
+        if !ends_here && (status != wanted || half_done) {
             return Err(format!("in the end {id} is {status}, expected {wanted}"));
         }
-        if status == Status::Skipped {
+        if ends_here {
             expected.retain(|other, _| !other.starts_with(&format!("{id}/")));
         }
     }
@@ -239,4 +282,14 @@ pub(crate) fn last_word(ledger: &MemLedger, world: &World, spec: &RunSpec) -> Ch
         Some((id, status)) => Err(format!("in the end nothing is known of {id}, expected {status}")),
         None => Ok(()),
     }
+}
+
+/// Whether a record that is refused for good by a transformer was applied by a destination before.
+fn goes_half_way(world: &World, id: &str) -> bool {
+    let refused = |step: &usize| {
+        let for_good = matches!(world.fate(id, *step).then, Say::Reject | Say::Fault(_));
+        for_good && matches!(world.steps[*step], Role::Transformer { .. }) && goes_by(world, id, *step)
+    };
+    let Some(end) = (0..world.steps.len()).find(refused) else { return false };
+    (0..end).any(|step| matches!(world.steps[step], Role::Destination { .. }) && goes_by(world, id, step))
 }

@@ -5,10 +5,10 @@ use crate::ledger::MemLedger;
 use crate::player::{Accidents, Played, Player};
 use crate::rng::Rng;
 use crate::rules;
-use crate::world::{Manners, World};
-use crossdock_engine::plan::{Entry, LogLevel, OnError, Policy, Retry, Role, RunSpec, StepSpec};
-use crossdock_engine::ports::{Idempotency, Payload, RecordRow};
-use crossdock_model::{RouteName, RunId, RunStatus, Status, StepName};
+use crate::world::{Manners, Outage, World};
+use crossdock_engine::plan::{Breaker, Entry, LogLevel, OnError, Policy, Retry, Role, Rollback, RunSpec, StepSpec};
+use crossdock_engine::ports::Idempotency;
+use crossdock_model::{HandlerKind, RouteName, RunId, RunStatus, Status, StepName};
 
 pub(crate) struct Life {
     pub(crate) world: World,
@@ -18,6 +18,7 @@ pub(crate) struct Life {
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) policy: Policy,
     pub(crate) steps: Vec<StepSpec>,
+    pub(crate) run_handlers: Vec<HandlerKind>,
     pub(crate) source_max_batch: u32,
     pub(crate) runs: u64,
 }
@@ -32,39 +33,66 @@ pub(crate) fn live(seed: u64, trace: &mut Option<Vec<String>>) -> Checked {
     lived
 }
 
-fn step_kind(rng: &mut Rng) -> Role {
+fn step_kind(rng: &mut Rng, compensates: bool) -> Role {
+    let destination = |rng: &mut Rng, idempotency, probes| Role::Destination {
+        idempotency,
+        probes,
+        compensates: compensates && !rng.one_in(12),
+    };
     match rng.below(10) {
         0..=2 => Role::Transformer { pure: true },
         3 => Role::Transformer { pure: false },
-        4 | 5 => Role::Destination { idempotency: Idempotency::NativeKey, probes: rng.one_in(3) },
-        6 => Role::Destination { idempotency: Idempotency::Upsert, probes: rng.one_in(3) },
-        7 | 8 => Role::Destination { idempotency: Idempotency::Probe, probes: true },
-        _ => Role::Destination { idempotency: Idempotency::None, probes: false },
+        kind => {
+            let sometimes = rng.one_in(3);
+            match kind {
+                4 | 5 => destination(rng, Idempotency::NativeKey, sometimes),
+                6 => destination(rng, Idempotency::Upsert, sometimes),
+                7 | 8 => destination(rng, Idempotency::Probe, true),
+                _ => destination(rng, Idempotency::None, false),
+            }
+        }
     }
+}
+
+fn random_step(rng: &mut Rng, index: usize, role: Role) -> StepSpec {
+    let first_ms = rng.between(0, 300);
+    let retry = Retry {
+        attempts: rng.between(1, 4) as u32,
+        first_ms,
+        max_ms: rng.between(first_ms, 2_000),
+        total_ms: *rng.pick(&[500, 5_000, 60_000]),
+    };
+    let open_ms = rng.between(10, 500);
+    let breaker = Breaker {
+        failures: *rng.pick(&[1, 2, 5, 1_000]),
+        open_ms,
+        max_ms: rng.between(open_ms, 3_000),
+        total_ms: *rng.pick(&[1_000, 10_000, 100_000]),
+    };
+    let all = [HandlerKind::OnSuccess, HandlerKind::OnFailure, HandlerKind::OnRollback];
+    let of_role = |kind: &HandlerKind| *kind == HandlerKind::OnFailure || matches!(role, Role::Destination { .. });
+    let handlers = all.into_iter().filter(|kind| of_role(kind) && rng.one_in(3)).collect();
+    let name = StepName::new(format!("s{index}")).unwrap();
+    StepSpec { name, role, max_batch: rng.between(1, 7) as u32, retry, breaker, handlers }
 }
 
 impl Life {
     fn random(seed: u64, traced: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let roles: Vec<Role> = (0..rng.between(1, 5)).map(|_| step_kind(&mut rng)).collect();
-        let mut steps = Vec::new();
-        for (index, role) in roles.iter().enumerate() {
-            let first_ms = rng.between(0, 300);
-            let retry = Retry {
-                attempts: rng.between(1, 4) as u32,
-                first_ms,
-                max_ms: rng.between(first_ms, 2_000),
-                total_ms: *rng.pick(&[500, 5_000, 60_000]),
-            };
-            let name = StepName::new(format!("s{index}")).unwrap();
-            steps.push(StepSpec { name, role: *role, max_batch: rng.between(1, 7) as u32, retry });
-        }
-        let continues = rng.one_in(2);
+        let rollback = *rng.pick(&[Rollback::None, Rollback::Record, Rollback::Record, Rollback::Run]);
+        let roles: Vec<Role> =
+            (0..rng.between(1, 5)).map(|_| step_kind(&mut rng, rollback != Rollback::None)).collect();
+        let steps: Vec<StepSpec> =
+            roles.iter().enumerate().map(|(index, role)| random_step(&mut rng, index, *role)).collect();
+        let continues = rollback != Rollback::Run && rng.one_in(2);
         let policy = Policy {
             on_error: if continues { OnError::Continue } else { OnError::Stop },
             max_failed: rng.one_in(6).then(|| rng.between(0, 5)),
             max_failed_ratio: None,
+            max_failed_window: 1_000,
             max_faults: if rng.one_in(4) { rng.between(0, 3) as u32 } else { 1_000 },
+            rollback,
+            rollback_records_max: *rng.pick(&[3, 1_000, 1_000, 1_000]),
             log: *rng.pick(&[LogLevel::Summary, LogLevel::Ids, LogLevel::Ids, LogLevel::Full]),
             batch_records: rng.between(1, 7) as u32,
             batch_bytes: 1_000_000,
@@ -74,10 +102,17 @@ impl Life {
         let records = rng.between(0, 25) as usize;
         let mut world = World::new(manners, roles, records, rng.next());
         world.call_trouble_in = *rng.pick(&[0, 0, 40, 12]);
+        for _ in 0..rng.below(3) {
+            let from = rng.between(0, 8_000) as i64;
+            let until = from + rng.between(50, 4_000) as i64;
+            world.outages.push(Outage { step: rng.below(steps.len()), from, until });
+        }
+        let kinds = [HandlerKind::OnRunOk, HandlerKind::OnRunFailed];
+        let run_handlers = kinds.into_iter().filter(|_| rng.one_in(3)).collect();
         let source_max_batch = rng.between(1, 7) as u32;
         let ledger = MemLedger::default();
         let trace = traced.then(Vec::new);
-        Self { world, ledger, rng, now: 1_000, trace, policy, steps, source_max_batch, runs: 0 }
+        Self { world, ledger, rng, now: 1_000, trace, policy, steps, run_handlers, source_max_batch, runs: 0 }
     }
 
     pub(crate) fn spec(&mut self, entry: Option<Entry>) -> RunSpec {
@@ -89,6 +124,7 @@ impl Life {
             policy: self.policy.clone(),
             steps: self.steps.clone(),
             entry,
+            run_handlers: self.run_handlers.clone(),
             seed: self.rng.next(),
         }
     }
@@ -107,12 +143,14 @@ impl Life {
             let accidents = Accidents {
                 crash_in: *self.rng.pick(&[0, 15, 60, 200]),
                 cancel_in: *self.rng.pick(&[0, 0, 0, 40, 150]),
+                hear_in: *self.rng.pick(&[0, 0, 0, 30]),
                 ..Accidents::default()
             };
-            let entry = match self.rng.below(6) {
+            let entry = match self.rng.below(7) {
                 0 => self.chosen(|row| row.status != Status::Indeterminate).map(Entry::Resync),
                 1 => self.chosen(|_| true).map(Entry::Resync),
                 2 => self.chosen(|row| row.status == Status::Indeterminate).map(Entry::Probe),
+                3 => Some(Entry::Rollback),
                 _ => None,
             };
             self.play(entry, accidents)?;
@@ -134,9 +172,11 @@ impl Life {
         self.policy.max_failed = None;
         for round in 0..6 {
             self.settle_doubts();
+            self.end_rollbacks();
+            self.leave_out_what_never_passes();
             let played = self.play(None, Accidents::default())?;
-            if let Some(rows) = self.chosen(|_| true).filter(|_| round < 4) {
-                self.play(Some(Entry::Resync(rows)), Accidents::default())?;
+            if let Some(ids) = self.chosen(|_| true).filter(|_| round < 4) {
+                self.play(Some(Entry::Resync(ids)), Accidents::default())?;
             }
             let Played::Ended(end) = played else { return Err("a run without accidents crashed".into()) };
             if round < 5 {
@@ -148,56 +188,5 @@ impl Life {
         }
         let spec = self.spec(None);
         rules::last_word(&self.ledger, &self.world, &spec)
-    }
-
-    /// Rows that an operator may put through again.
-    fn chosen(&mut self, which: impl Fn(&RecordRow) -> bool) -> Option<Vec<RecordRow>> {
-        let bad = [Status::Failed, Status::Rejected, Status::Pending, Status::Indeterminate];
-        let rows: Vec<RecordRow> = self
-            .ledger
-            .rows
-            .values()
-            .map(|stored| stored.row.clone())
-            .filter(|row| bad.contains(&row.status) && row.step != StepName::source())
-            .filter(|row| matches!(row.payload, Payload::Kept(_)) && which(row))
-            .filter(|row| row.status != Status::Indeterminate || self.can_settle(row))
-            .collect();
-        (!rows.is_empty()).then_some(rows)
-    }
-
-    fn can_settle(&self, row: &RecordRow) -> bool {
-        let role = self.steps.iter().find(|step| step.name == row.step).map(|step| step.role);
-        matches!(role, Some(Role::Destination { idempotency, probes }) if probes || idempotency != Idempotency::None)
-    }
-
-    /// Now and then a person changes the content of a failed record, or leaves one out.
-    fn operate(&mut self) {
-        let rows: Vec<RecordRow> = self.ledger.rows.values().map(|stored| stored.row.clone()).collect();
-        for row in rows.iter().filter(|row| !row.open && row.step != StepName::source()) {
-            if row.status == Status::Failed && self.rng.one_in(8) {
-                self.ledger.change_content(&row.id.0);
-            }
-        }
-        if self.rng.one_in(4) {
-            self.settle_doubts();
-        }
-    }
-
-    /// A person looks at the other systems and says what became of records in doubt.
-    pub(crate) fn settle_doubts(&mut self) {
-        let rows: Vec<RecordRow> = self.ledger.rows.values().map(|stored| stored.row.clone()).collect();
-        for row in &rows {
-            if row.status != Status::Indeterminate || self.can_settle(row) {
-                continue;
-            }
-            let Some(step) = self.steps.iter().position(|step| step.name == row.step) else { continue };
-            let applied = self.world.effects(step, &row.id.0) > 0;
-            let status = match applied {
-                false => Status::Failed,
-                true if step + 1 == self.steps.len() => Status::Ok,
-                true => Status::Skipped,
-            };
-            self.ledger.decide(&row.id.0, status);
-        }
     }
 }

@@ -3,8 +3,8 @@
 use crate::rng::{Rng, mix};
 use crossdock_engine::plan::Role;
 use crossdock_engine::ports::{
-    CallError, CallResult, CallTrace, Idempotency, More, Page, PageLimits, Probed, RefusalKind, Transformed,
-    WriteOptions, Written,
+    CallError, CallResult, CallTrace, Idempotency, More, Page, PageLimits, Probed, RefusalKind, Transformed, UndoBatch,
+    Undone, WriteOptions, Written,
 };
 use crossdock_model::{Batch, Checkpoint, Column, Failure, Fault, FaultKind, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,11 +34,35 @@ pub(crate) struct Fate {
     pub(crate) then: Say,
 }
 
+/// What a step may say when it is asked to undo.
+fn undo_trouble(rng: &mut Rng) -> Say {
+    match rng.below(8) {
+        0..=2 => Say::Retry(None),
+        3 => Say::Retry(Some(rng.between(1, 400))),
+        4 => Say::Unauthorized,
+        5 => Say::Unknown(rng.one_in(2)),
+        6 => Say::Fault(rng.one_in(2)),
+        _ => Say::Reject,
+    }
+}
+
+/// A connector that cannot be used for a while.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outage {
+    pub(crate) step: usize,
+    pub(crate) from: i64,
+    pub(crate) until: i64,
+}
+
 /// How the world misbehaves.
 #[derive(Debug, Clone)]
 pub(crate) enum Manners {
     /// As these say; everything else is fine.
-    Scripted(BTreeMap<(String, usize), Fate>),
+    Scripted {
+        fates: BTreeMap<(String, usize), Fate>,
+        /// The same for undoing.
+        undos: BTreeMap<(String, usize), Fate>,
+    },
     /// By chance, one record in so many.
     Random { seed: u64, trouble_in: u64, splits: bool },
 }
@@ -54,9 +78,20 @@ pub(crate) struct World {
     pub(crate) call_trouble_in: u64,
     /// Whether connectors say that they can be used.
     pub(crate) checks_ok: Option<bool>,
+    /// Checks say in turn that they can and cannot be used, beginning with cannot.
+    pub(crate) checks_alternate: bool,
+    checks: u32,
+    /// Virtual time, as the player has it.
+    pub(crate) now: i64,
+    pub(crate) outages: Vec<Outage>,
     tries: BTreeMap<(String, usize), usize>,
+    undo_tries: BTreeMap<(String, usize), usize>,
     /// How often each record took effect at each step, by idempotency key.
     effects: BTreeMap<(usize, String), BTreeMap<Vec<u8>, u32>>,
+    /// Everything that ever took effect.
+    ever: BTreeSet<(usize, String, Vec<u8>)>,
+    /// What was undone, in order.
+    pub(crate) undone: Vec<(usize, String)>,
     /// Of these it was, at some time, unknown whether they were applied.
     pub(crate) doubted: BTreeSet<(usize, String)>,
     pub(crate) rng: Rng,
@@ -83,8 +118,15 @@ impl World {
             healed: false,
             call_trouble_in: 0,
             checks_ok: None,
+            checks_alternate: false,
+            checks: 0,
+            now: 0,
+            outages: Vec::new(),
             tries: BTreeMap::new(),
+            undo_tries: BTreeMap::new(),
             effects: BTreeMap::new(),
+            ever: BTreeSet::new(),
+            undone: Vec::new(),
             doubted: BTreeSet::new(),
             rng: Rng::new(seed),
         }
@@ -93,7 +135,7 @@ impl World {
     pub(crate) fn fate(&self, id: &str, step: usize) -> Fate {
         let fine = Fate { first: vec![], then: Say::Ok };
         let (seed, trouble_in, splits) = match &self.manners {
-            Manners::Scripted(fates) => return fates.get(&(id.to_owned(), step)).cloned().unwrap_or(fine),
+            Manners::Scripted { fates, .. } => return fates.get(&(id.to_owned(), step)).cloned().unwrap_or(fine),
             Manners::Random { seed, trouble_in, splits } => (*seed, *trouble_in, *splits),
         };
         let mut rng = Rng::new(mix(seed, id, step as u64));
@@ -127,6 +169,31 @@ impl World {
         fate
     }
 
+    fn undo_fate(&self, id: &str, step: usize) -> Fate {
+        let fine = Fate { first: vec![], then: Say::Ok };
+        let (seed, trouble_in) = match &self.manners {
+            Manners::Scripted { undos, .. } => return undos.get(&(id.to_owned(), step)).cloned().unwrap_or(fine),
+            Manners::Random { seed, trouble_in, .. } => (*seed, *trouble_in),
+        };
+        let mut rng = Rng::new(mix(seed, id, 500 + step as u64));
+        if !rng.one_in(trouble_in / 2) {
+            return fine;
+        }
+        let first = (0..rng.between(1, 3)).map(|_| undo_trouble(&mut rng)).collect();
+        Fate { first, then: if rng.one_in(4) { undo_trouble(&mut rng) } else { Say::Ok } }
+    }
+
+    fn say_undo(&mut self, id: &str, step: usize) -> Say {
+        let fate = self.undo_fate(id, step);
+        let tries = self.undo_tries.entry((id.to_owned(), step)).or_default();
+        *tries += 1;
+        if self.healed { Say::Ok } else { fate.first.get(*tries - 1).copied().unwrap_or(fate.then) }
+    }
+
+    fn is_down(&self, step: usize) -> bool {
+        !self.healed && self.outages.iter().any(|o| o.step == step && (o.from..o.until).contains(&self.now))
+    }
+
     fn say(&self, id: &str, step: usize) -> Say {
         let fate = self.fate(id, step);
         if self.healed {
@@ -147,7 +214,7 @@ impl World {
 
     pub(crate) fn is_unreadable(&self, index: usize) -> bool {
         match &self.manners {
-            Manners::Scripted(_) => false,
+            Manners::Scripted { .. } => false,
             Manners::Random { seed, trouble_in, .. } => {
                 mix(*seed, &Self::record_id(index), 999).is_multiple_of(trouble_in * 4)
             }
@@ -266,6 +333,7 @@ impl World {
         let Role::Destination { idempotency, .. } = self.steps[step] else {
             return Err(format!("step {step} is no destination"));
         };
+        self.ever.insert((step, id.to_owned(), key.to_vec()));
         let effects = self.effects.entry((step, id.to_owned())).or_default();
         match idempotency {
             Idempotency::NativeKey => {
@@ -292,6 +360,93 @@ impl World {
         let mut ids: Vec<String> = here.map(|((_, id), _)| id.clone()).collect();
         ids.sort_by_key(|id| crate::rules::order_of(id));
         ids
+    }
+
+    /// Whether a record has ever taken effect at a step under this key.
+    pub(crate) fn has_ever_applied(&self, step: usize, id: &str, key: &[u8]) -> bool {
+        self.ever.contains(&(step, id.to_owned(), key.to_vec()))
+    }
+
+    /// Whether what a record did at a step under this key is there now.
+    pub(crate) fn is_applied(&self, step: usize, id: &str, key: &[u8]) -> bool {
+        self.effects.get(&(step, id.to_owned())).is_some_and(|effects| effects.contains_key(key))
+    }
+
+    fn undo(&mut self, step: usize, id: &str, key: &[u8]) {
+        if self.effects.get_mut(&(step, id.to_owned())).is_some_and(|effects| effects.remove(key).is_some()) {
+            self.undone.push((step, id.to_owned()));
+        }
+    }
+
+    /// A person undoes everything that a record did, at all steps.
+    pub(crate) fn undo_by_hand(&mut self, id: &str) {
+        self.effects.retain(|(_, other), _| other != id);
+    }
+
+    /// # Errors
+    /// When it is asked to undo what it was never asked to do, or with a receipt of something else.
+    pub(crate) fn compensate(&mut self, step: usize, batch: &UndoBatch) -> Result<CallResult<Undone>, String> {
+        if self.is_down(step) || self.goes_wrong() {
+            let kinds = [RefusalKind::Unavailable, RefusalKind::Internal, RefusalKind::Unauthorized];
+            return Ok(Err(refused(kinds[self.rng.below(6).saturating_sub(3)])));
+        }
+        let short = self.goes_wrong().then(|| self.rng.below(batch.ids.len()));
+        let mut undone = Undone { outcomes: vec![], failures: vec![] };
+        for at in 0..batch.ids.len() {
+            let (id, key) = (batch.ids.text(at).into_owned(), batch.keys.get(at).unwrap_or_default());
+            let receipt = receipt(&id, key);
+            if batch.receipts.get(at) != Some(receipt.as_bytes()) {
+                return Err(format!("{id} is to be undone at step {step} with a key and a receipt that do not fit"));
+            }
+            if !self.has_ever_applied(step, &id, key) {
+                return Err(format!("{id} is to be undone at step {step}, which never applied it"));
+            }
+            if short.is_some_and(|short| at >= short) {
+                undone.outcomes.push(Outcome::Untouched);
+                continue;
+            }
+            let there = self.is_applied(step, &id, key);
+            let said = self.say_undo(&id, step);
+            let outcome = match said {
+                Say::Fault(done) => {
+                    if done {
+                        self.undo(step, &id, key);
+                    }
+                    return Ok(Err(fault()));
+                }
+                Say::Unknown(done) => {
+                    if done {
+                        self.undo(step, &id, key);
+                    }
+                    Outcome::Unknown
+                }
+                Say::Reject if there => Outcome::Rejected,
+                Say::Retry(_) => Outcome::Retryable,
+                Say::Unauthorized => Outcome::Unauthorized,
+                _ => {
+                    self.undo(step, &id, key);
+                    if there { Outcome::Ok } else { Outcome::Unchanged }
+                }
+            };
+            if outcome.needs_failure() {
+                let retry_after_ms = if let Say::Retry(ms) = said { ms } else { None };
+                let failure =
+                    Failure { retry_after_ms, ..Failure::new("keeps-it", "the destination does not undo it") };
+                undone.failures.push((at as u32, failure));
+            }
+            undone.outcomes.push(outcome);
+        }
+        Ok(answer(undone))
+    }
+
+    /// Records of a compensation whose answer nobody will read: some were undone, in order.
+    pub(crate) fn compensate_unheard(&mut self, step: usize, batch: &UndoBatch) {
+        for at in 0..self.rng.below(batch.ids.len() + 1) {
+            let id = batch.ids.text(at).into_owned();
+            if !matches!(self.undo_fate(&id, step).then, Say::Reject) {
+                self.undo(step, &id, batch.keys.get(at).unwrap_or_default());
+            }
+        }
     }
 
     fn recognises(&self, step: usize) -> bool {
@@ -323,7 +478,8 @@ impl World {
         keys: &Column,
         options: WriteOptions,
     ) -> Result<CallResult<Written>, String> {
-        if self.goes_wrong() {
+        let down = self.is_down(step);
+        if (down && self.rng.one_in(2)) || self.goes_wrong() {
             let kinds = [RefusalKind::Unavailable, RefusalKind::Internal, RefusalKind::Unauthorized];
             return Ok(Err(refused(kinds[self.rng.below(7).saturating_sub(4)])));
         }
@@ -335,7 +491,7 @@ impl World {
             let id = batch.ids.text(at).into_owned();
             let key = keys.get(at).unwrap_or_default();
             over |= short.is_some_and(|short| at >= short);
-            let said = self.say(&id, step);
+            let said = if down { Say::Retry(None) } else { self.say(&id, step) };
             let outcome = match said {
                 _ if over => Outcome::Untouched,
                 Say::Fault(applied) => {
@@ -365,8 +521,8 @@ impl World {
             };
             let success = outcome.is_success();
             let _ = target_ids.try_push(if success { format!("{id}@{step}") } else { String::new() }.as_bytes());
-            let _ = receipts.try_push(if success { format!("undo {id}") } else { String::new() }.as_bytes());
-            if outcome != Outcome::Untouched {
+            let _ = receipts.try_push(if success { receipt(&id, key) } else { String::new() }.as_bytes());
+            if outcome != Outcome::Untouched && !down {
                 self.tried(&id, step);
             }
             if outcome.needs_failure() {
@@ -381,15 +537,16 @@ impl World {
         Ok(answer(written))
     }
 
-    pub(crate) fn probe(&mut self, step: usize, batch: &Batch) -> CallResult<Probed> {
-        if self.goes_wrong() {
+    pub(crate) fn probe(&mut self, step: usize, batch: &Batch, keys: &Column) -> CallResult<Probed> {
+        if self.is_down(step) || self.goes_wrong() {
             return Err(if self.rng.one_in(3) { fault() } else { refused(RefusalKind::Unavailable) });
         }
         let mut probed = Probed { outcomes: vec![], failures: vec![], target_ids: None, receipts: None };
         let (mut target_ids, mut receipts) = (Column::new(), Column::new());
         for at in 0..batch.len() {
             let id = batch.ids.text(at).into_owned();
-            let found = self.effects(step, &id) > 0;
+            let key = keys.get(at).unwrap_or_default();
+            let found = self.is_applied(step, &id, key);
             let outcome = match found {
                 _ if self.goes_wrong() => Outcome::Retryable,
                 true => Outcome::Ok,
@@ -400,15 +557,27 @@ impl World {
             }
             let known = outcome == Outcome::Ok;
             let _ = target_ids.try_push(if known { format!("{id}@{step}") } else { String::new() }.as_bytes());
-            let _ = receipts.try_push(if known { format!("undo {id}") } else { String::new() }.as_bytes());
+            let _ = receipts.try_push(if known { receipt(&id, key) } else { String::new() }.as_bytes());
             probed.outcomes.push(outcome);
         }
         (probed.target_ids, probed.receipts) = (Some(target_ids), Some(receipts));
         answer(probed)
     }
 
-    pub(crate) fn check(&mut self) -> CallResult<()> {
+    pub(crate) fn check(&mut self, step: usize) -> CallResult<()> {
+        if self.is_down(step) {
+            return Err(refused(RefusalKind::Unavailable));
+        }
+        self.checks += 1;
+        if self.checks_alternate && !self.healed {
+            return if self.checks.is_multiple_of(2) { answer(()) } else { Err(refused(RefusalKind::Unauthorized)) };
+        }
         let fine = self.checks_ok.unwrap_or_else(|| !self.rng.one_in(2));
         if fine { answer(()) } else { Err(refused(RefusalKind::Unauthorized)) }
     }
+}
+
+/// What a destination gives back for a record: what is needed to undo it.
+fn receipt(id: &str, key: &[u8]) -> String {
+    format!("undo {id} {}", String::from_utf8_lossy(key))
 }

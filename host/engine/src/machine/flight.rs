@@ -81,6 +81,11 @@ pub(super) struct Note {
 }
 
 impl Note {
+    /// It says nothing but how the current attempt fared.
+    pub(super) fn is_of_this_attempt(&self) -> bool {
+        self.row.is_none() && self.at.is_none() && self.parent.is_none() && self.generation == 0
+    }
+
     /// Attempts are counted a step.
     pub(super) fn begin_anew(&mut self) {
         (self.attempts, self.spent, self.since, self.in_doubt) = (0, 0, None, false);

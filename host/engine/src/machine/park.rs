@@ -104,6 +104,7 @@ impl Machine {
         let mut commit = self.empty_commit(flight);
         commit.attempts = std::mem::take(&mut flight.attempts);
         commit.state = std::mem::take(&mut flight.state);
+        commit.tasks = std::mem::take(&mut flight.tasks);
         let places: Vec<_> = flight.given.iter().map(|part| part.places(flight.members.len())).collect();
         let mut position_of = vec![None; flight.members.len()];
         for (position, &member) in flight.live.iter().enumerate() {
@@ -121,6 +122,7 @@ impl Machine {
                 row.attributes = flight.batch.attributes_of(position);
             }
             flight.note(member).at = Some(row.step.clone());
+            commit.tasks.extend(self.task_on_failure(flight, member));
             commit.rows.push(row);
         }
         self.push_commit(commit);
@@ -133,6 +135,10 @@ impl Machine {
         commit.closes = true;
         commit.attempts = std::mem::take(&mut flight.attempts);
         commit.state = std::mem::take(&mut flight.state);
+        let given_now = std::mem::take(&mut flight.given_now);
+        self.tasks_on_success(flight, &given_now);
+        flight.given_now = given_now;
+        commit.tasks = std::mem::take(&mut flight.tasks);
         let mut given = flight.given.clone();
         given.append(&mut flight.given_now.clone());
         let places: Vec<_> = given.iter().map(|part| part.places(flight.members.len())).collect();
@@ -142,6 +148,7 @@ impl Machine {
                 continue;
             }
             let row = self.row_for(flight, member, true, &given, &places);
+            commit.tasks.extend(self.task_on_failure(flight, member));
             commit.rows.push(row.clone());
             let note = flight.note(member);
             note.at = Some(row.step.clone());

@@ -101,6 +101,8 @@ impl Machine {
         let step = self.step_name(flight.step);
         (commit.state, flight.state) =
             std::mem::take(&mut flight.state).into_iter().partition(|(name, _)| *name == step);
+        // What is known to be applied and what is to be called for it become durable together.
+        commit.tasks = std::mem::take(&mut flight.tasks);
         flight.touched = true;
         self.push_commit(commit);
     }
@@ -138,9 +140,7 @@ impl Machine {
                 flight.set(member, status, step);
                 flight.note(member).keeps_row = true;
             }
-            if matches!(flight.status(member), Status::Failed | Status::Rejected) {
-                commit.tasks.extend(self.task_on_failure(&flight, member));
-            }
+            commit.tasks.extend(self.task_on_failure(&flight, member));
             self.roll_back_if_wanted(&mut flight, member, &places);
             let status = flight.status(member);
             let note = flight.notes.get(&member);

@@ -46,7 +46,7 @@ impl Machine {
         HandlerTask { place, record, run, generation, payload, attributes, due: self.now }
     }
 
-    /// The step that is being left has applied these.
+    /// The step has applied these. What stands in rows already was told when it was written there.
     pub(super) fn tasks_on_success(&self, flight: &mut Flight, given: &[Given]) {
         if !self.handles(flight.step, HandlerKind::OnSuccess) || given.is_empty() {
             return;
@@ -57,7 +57,7 @@ impl Machine {
             position_of[member as usize] = Some(position);
         }
         let mut tasks = Vec::new();
-        for part in given {
+        for part in given.iter().filter(|part| !part.in_rows) {
             for (place, &member) in part.members.iter().enumerate() {
                 let Some(position) = position_of[member as usize] else { continue };
                 let target_id = part.target_ids.as_ref().map(|ids| ids.text(place).into_owned()).unwrap_or_default();
@@ -112,6 +112,9 @@ impl Machine {
         let entry = flight.members.get(member as usize)?;
         let note = flight.notes.get(&member)?;
         let step = usize::from(entry.step);
+        if !matches!(entry.status, Status::Failed | Status::Rejected) {
+            return None;
+        }
         if !self.handles(step, HandlerKind::OnFailure) || note.passed || note.keeps_row {
             return None;
         }

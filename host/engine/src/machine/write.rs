@@ -331,7 +331,7 @@ impl Machine {
             note.in_doubt = false;
             if note.row.is_some() || note.attempts > 1 {
                 flight.attempts.push(row);
-            } else if note.parent.is_none() {
+            } else if note.is_of_this_attempt() {
                 // An ordinary record of a batch in which others are not: it needs no note after all.
                 flight.notes.remove(&member);
             }

@@ -55,7 +55,7 @@ impl Player<'_> {
                 needed(&progress.step, HandlerKind::OnSuccess, &id, generation)?;
             }
         }
-        for chunk in &commit.chunk {
+        if let Some(chunk) = &commit.chunk {
             for at in (0..chunk.ids.len()).filter(|at| chunk.statuses[*at] == Status::Ok) {
                 self.successes_told(&chunk.ids.text(at), 0, &needed)?;
             }

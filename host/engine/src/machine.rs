@@ -159,12 +159,12 @@ pub struct Machine {
     /// No later page may move the checkpoint: one before it could not be settled.
     checkpoint_held: bool,
     commits_under_way: u32,
+    /// All or nothing: records that were split are ok once the whole run is.
+    split_for_now: Vec<RecordRow>,
     /// Records to be put through: of a resync or a probe.
     chosen: VecDeque<RecordId>,
     /// Records in the ledger whose turn has come.
     freed: VecDeque<RecordId>,
-    /// With `Rollback::Run`: records that were split.
-    split_in_run: Vec<RecordRow>,
     /// They are being loaded.
     loading: bool,
     /// Rows to be put through.
@@ -234,9 +234,9 @@ impl Machine {
             // All or nothing: the checkpoint moves at the end.
             checkpoint_held: from_source && spec.policy.rollback == Rollback::Run,
             commits_under_way: 0,
+            split_for_now: Vec::new(),
             chosen,
             freed: VecDeque::new(),
-            split_in_run: Vec::new(),
             loading: false,
             queue: VecDeque::new(),
             waiting: if from_source { opening.pending } else { 0 },

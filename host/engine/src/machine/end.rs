@@ -3,7 +3,7 @@
 use super::{Action, Machine, counts_as_json};
 use crate::codes;
 use crate::plan::Entry;
-use crate::ports::{CallResult, RunEnd};
+use crate::ports::{CallResult, Payload, RecordRow, RunEnd};
 use crossdock_model::{ErrorClass, EventKind, Failure, RunStatus, Status, StepName};
 
 impl Machine {
@@ -77,7 +77,7 @@ impl Machine {
 
     /// With `Rollback::Run`: all is well, so the checkpoint moves. Says whether that is under way.
     fn settle_whole_run(&mut self) -> bool {
-        if !self.undoes_whole_run() || self.is_stopping() || !self.moved || self.committed == self.position {
+        if !self.does_all_or_nothing() || self.is_stopping() || !self.moved || self.committed == self.position {
             return false;
         }
         self.note_unread();
@@ -89,13 +89,14 @@ impl Machine {
         let mut commit = self.commit_of(number);
         commit.checkpoint = Some(checkpoint);
         commit.settles_open = true;
-        commit.rows = std::mem::take(&mut self.split_in_run);
-        let split = i64::try_from(commit.rows.len()).unwrap_or(i64::MAX);
-        commit.counts.add(Status::Processing, -split);
-        commit.counts.add(Status::Ok, split);
-        self.totals.counts.merge(&commit.counts);
         commit.closes = true;
         commit.events = std::mem::take(&mut self.events);
+        for row in std::mem::take(&mut self.split_for_now) {
+            commit.counts.add(row.status, -1);
+            commit.counts.add(Status::Ok, 1);
+            commit.rows.push(RecordRow { status: Status::Ok, payload: Payload::Gone, ..row });
+        }
+        self.totals.counts.merge(&commit.counts);
         self.push_commit(commit);
         true
     }

@@ -68,6 +68,7 @@ impl Machine {
     pub(super) fn meet_known(&mut self, flight: &mut Flight, member: u32) {
         let Some(id) = flight.ids.get(member as usize) else { return };
         let Some(row) = self.open.remove(id) else { return };
+        let all_or_nothing = self.does_all_or_nothing();
         let note = flight.note(member);
         if row.status == Status::RolledBack {
             // It was undone: it begins anew, under other keys.
@@ -85,7 +86,9 @@ impl Machine {
         }
         let note = flight.note(member);
         note.generation = row.generation;
-        note.passed = row.status.is_settled() && row.status != Status::Failed;
+        // All or nothing: what was rejected keeps the others back until a person leaves it out.
+        let again = row.status == Status::Failed || (row.status == Status::Rejected && all_or_nothing);
+        note.passed = row.status.is_settled() && !again;
         note.at = Some(row.step.clone());
         note.parent = note.parent.take().or_else(|| row.parent.clone());
         let status = row.status;

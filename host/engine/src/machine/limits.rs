@@ -25,11 +25,12 @@ impl Machine {
 
     /// All or nothing: one record that is not well, and nothing more is done.
     pub(super) fn stop_if_not_all(&mut self, counts: &Counts) {
-        if !self.undoes_whole_run() {
+        if !self.does_all_or_nothing() {
             return;
         }
-        if bad(counts) > 0 {
-            let message = "a record failed, and the route does all of a run or nothing".to_owned();
+        // What waits for another attempt would not be there when the checkpoint moves.
+        if bad(counts) > 0 || counts.get(Status::Pending) > 0 {
+            let message = "a record is not ok, and the route does all of a run or nothing".to_owned();
             self.stop_because(Failure::new(codes::STOPPED_AT_RECORD.name, message));
         }
         let (held, most) = (self.totals.read, self.spec.policy.rollback_records_max);

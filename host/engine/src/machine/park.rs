@@ -4,6 +4,7 @@
 use super::Machine;
 use super::flight::{Flight, Phase};
 use crate::codes;
+use crate::plan::Rollback;
 use crate::ports::{Payload, RecordRow};
 use crossdock_model::{ErrorClass, Failure, Status};
 use std::collections::HashSet;
@@ -147,8 +148,14 @@ impl Machine {
             if flight.notes.get(&member).is_some_and(|note| note.passed) {
                 continue;
             }
-            let row = self.row_for(flight, member, true, &given, &places);
-            commit.tasks.extend(self.task_on_failure(flight, member));
+            let mut row = self.row_for(flight, member, true, &given, &places);
+            let given_up = matches!(row.status, Status::Failed | Status::Rejected);
+            if given_up && self.spec.policy.rollback == Rollback::Record && !row.applied.is_empty() {
+                // What it had applied is undone when the batch is settled; until then it has not come to its end.
+                row.status = Status::Processing;
+            } else {
+                commit.tasks.extend(self.task_on_failure(flight, member));
+            }
             commit.rows.push(row.clone());
             let note = flight.note(member);
             note.at = Some(row.step.clone());

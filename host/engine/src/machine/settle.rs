@@ -6,7 +6,7 @@ use super::{Action, BatchNumber, Machine, counts_as_json};
 use crate::codes;
 use crate::plan::{Entry, LogLevel, OnError, Rollback};
 use crate::ports::{
-    AttemptKind, AttemptRow, BatchCommit, Chunk, ChunkColumn, Payload, Progress as StepProgress, RecordRow, StepCounts,
+    AttemptKind, AttemptRow, BatchCommit, Chunk, ChunkColumn, Progress as StepProgress, RecordRow, StepCounts,
 };
 use crossdock_model::{Column, Counts, Event, EventKind, Failure, Outcome, RecordId, Status, StepName};
 
@@ -163,10 +163,6 @@ impl Machine {
                 if row.status == Status::RollingBack && note.is_some_and(|note| note.rolls_back) {
                     self.events.push(self.planned(&row));
                 }
-                if self.undoes_whole_run() && flight.split.contains(&member) {
-                    // Its parts are what goes on; it is ok when the whole run is.
-                    self.split_in_run.push(RecordRow { status: Status::Ok, payload: Payload::Gone, ..row.clone() });
-                }
                 commit.rows.push(row);
             }
         }
@@ -182,6 +178,10 @@ impl Machine {
         self.totals.counts.merge(&commit.counts);
         for (mine, theirs) in self.totals.steps.iter_mut().zip(&flight.steps) {
             mine.merge(theirs);
+        }
+        if stays_open && self.does_all_or_nothing() {
+            let split = |row: &&RecordRow| row.status == Status::Processing;
+            self.split_for_now.extend(commit.rows.iter().filter(split).cloned());
         }
         for row in &commit.rows {
             let Some(due) = row.due else { continue };

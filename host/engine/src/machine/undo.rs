@@ -102,15 +102,15 @@ impl Machine {
         self.undoing.wait(due);
     }
 
-    /// All or nothing.
-    pub(super) fn undoes_whole_run(&self) -> bool {
+    /// Whether this run is one of `Rollback::Run` that reads from the source.
+    pub(super) fn does_all_or_nothing(&self) -> bool {
         self.spec.policy.rollback == Rollback::Run && matches!(self.spec.entry, Entry::Source { .. })
     }
 
     /// With `Rollback::Run`: everything that the run did is to be undone. The rows are asked for. Says whether they
     /// still are.
     pub(super) fn plan_rollback_of_run(&mut self) -> bool {
-        if self.undoes_whole_run() && self.is_stopping() && self.undoing.plan == Plan::None {
+        if self.does_all_or_nothing() && self.is_stopping() && self.undoing.plan == Plan::None {
             self.undoing.plan = Plan::Asked;
             self.actions.push(Action::TakeOpen);
         }

@@ -4,7 +4,7 @@ use super::types::RecordSummary;
 use crate::chunk;
 use crate::error::LedgerError;
 use crate::inflight::{self, Inflight, Kind};
-use crate::record::{StoredRecord, unpack};
+use crate::record::{Place, StoredRecord, unpack};
 use crate::run::{self, StoredRun};
 use crate::seal::check;
 use crate::work::StoredRoute;
@@ -170,6 +170,7 @@ pub(super) fn row_summary(
         version: unsigned(stored.version),
         target_ids: target_ids(&stored.applied),
         open: stored.open,
+        kept: stored.place == Place::Kept,
     })
 }
 
@@ -201,6 +202,7 @@ pub(super) fn chunk_summary(
         version: 0,
         target_ids: target_ids(&chunk_applied(chunk, index)),
         open: false,
+        kept: false,
     })
 }
 
@@ -235,5 +237,6 @@ pub(super) fn flight_summary(
         version: 0,
         target_ids: Vec::new(),
         open: row.open,
+        kept: false,
     })
 }

@@ -173,6 +173,8 @@ pub struct RecordSummary {
     pub target_ids: Vec<(StepName, String)>,
     /// It lies after the route's checkpoint: the next run begins with it.
     pub open: bool,
+    /// Its content is in the ledger as the step at which it stands is given it.
+    pub kept: bool,
 }
 
 /// An attempt with the run that made it.

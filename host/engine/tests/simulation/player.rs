@@ -73,7 +73,7 @@ pub(crate) struct Player<'a> {
     page_batches: BTreeSet<u64>,
     /// Calls a record at a step in this run that ended without a fault and touched it.
     tries: BTreeMap<(usize, String), u32>,
-    /// The same for undoing.
+    /// The same for undoing, by key.
     undo_tries: BTreeMap<(usize, String), u32>,
     breakers: Vec<breakers::Breaker>,
 }
@@ -348,7 +348,9 @@ impl<'a> Player<'a> {
                 self.connector_answered(step, batch.ids.len(), &answer, |undone| &undone.outcomes);
                 if let Ok((undone, _)) = &answer {
                     for at in 0..batch.ids.len() {
-                        self.tried_to_undo(step, &batch.ids.text(at), undone.outcomes[at])?;
+                        let (id, key) = (batch.ids.text(at), batch.keys.text(at));
+                        self.told_ok.remove(&(step, id.clone().into_owned()));
+                        self.tried_to_undo(step, &id, &key, undone.outcomes[at])?;
                     }
                 }
                 Input::Compensated(number, answer)

@@ -286,6 +286,9 @@ pub(crate) fn last_word(ledger: &MemLedger, world: &World, spec: &RunSpec) -> Ch
 
 /// Whether a record that is refused for good by a transformer was applied by a destination before.
 fn goes_half_way(world: &World, id: &str) -> bool {
+    if world.is_unreadable(order_of(id)[0] as usize) {
+        return false;
+    }
     let refused = |step: &usize| {
         let for_good = matches!(world.fate(id, *step).then, Say::Reject | Say::Fault(_));
         for_good && matches!(world.steps[*step], Role::Transformer { .. }) && goes_by(world, id, *step)

@@ -10,6 +10,9 @@ use crossdock_engine::plan::{Breaker, Entry, LogLevel, OnError, Policy, Retry, R
 use crossdock_engine::ports::Idempotency;
 use crossdock_model::{HandlerKind, RouteName, RunId, RunStatus, Status, StepName};
 
+/// So often at most a route is run until all is well, once everything outside is.
+const ROUNDS_MAX: u32 = 40;
+
 pub(crate) struct Life {
     pub(crate) world: World,
     pub(crate) ledger: MemLedger,
@@ -170,20 +173,22 @@ impl Life {
         self.world.checks_ok = Some(true);
         self.policy.max_faults = 1_000_000;
         self.policy.max_failed = None;
-        for round in 0..6 {
+        self.policy.rollback_records_max = 1_000;
+        for round in 0..=ROUNDS_MAX {
             self.settle_doubts();
             self.end_rollbacks();
             self.leave_out_what_never_passes();
             let played = self.play(None, Accidents::default())?;
-            if let Some(ids) = self.chosen(|_| true).filter(|_| round < 4) {
-                self.play(Some(Entry::Resync(ids)), Accidents::default())?;
-            }
             let Played::Ended(end) = played else { return Err("a run without accidents crashed".into()) };
-            if round < 5 {
-                continue;
+            let chosen = self.chosen(|_| true).filter(|_| round < 4);
+            if round >= 5 && end.status == RunStatus::Ok && end.read + end.resumed == 0 {
+                break;
             }
-            if end.status != RunStatus::Ok || end.read + end.resumed > 0 {
-                return Err(format!("the last run is {} after everything was mended: {end:?}", end.status));
+            if round == ROUNDS_MAX {
+                return Err(format!("the last run is {} after everything was mended: {:?}", end.status, end.reason));
+            }
+            if let Some(ids) = chosen {
+                self.play(Some(Entry::Resync(ids)), Accidents::default())?;
             }
         }
         let spec = self.spec(None);

@@ -40,8 +40,9 @@ impl Player<'_> {
             if self.gave_up(row) {
                 needed(&row.step, HandlerKind::OnFailure, &row.id.0, row.generation)?;
             }
-            let known = row.applied.iter().filter(|applied| !applied.in_doubt && row.status != Status::Ok);
-            for applied in known {
+            // What a rollback finds out was applied is no success.
+            let undoing = matches!(row.status, Status::RollingBack | Status::RollbackFailed);
+            for applied in row.applied.iter().filter(|_| !undoing && row.status != Status::Ok) {
                 self.success_told(&applied.step, &row.id.0, row.generation, &needed)?;
             }
             if row.status == Status::Ok {

@@ -104,8 +104,9 @@ impl Player<'_> {
         before.next().map(|(_, id)| id)
     }
 
+    /// Refused credentials are not held against a record.
     pub(super) fn tried(&mut self, step: usize, id: &str, outcome: Outcome) -> Checked {
-        if outcome == Outcome::Untouched {
+        if matches!(outcome, Outcome::Untouched | Outcome::Unauthorized) {
             return Ok(());
         }
         let tries = self.tries.entry((step, id.to_owned())).or_default();
@@ -158,11 +159,11 @@ impl Player<'_> {
         Ok(())
     }
 
-    pub(super) fn tried_to_undo(&mut self, step: usize, id: &str, outcome: Outcome) -> Checked {
+    pub(super) fn tried_to_undo(&mut self, step: usize, id: &str, key: &str, outcome: Outcome) -> Checked {
         if outcome == Outcome::Untouched {
             return Ok(());
         }
-        let tries = self.undo_tries.entry((step, id.to_owned())).or_default();
+        let tries = self.undo_tries.entry((step, key.to_owned())).or_default();
         *tries += 1;
         let most = self.spec.steps[step].retry.attempts;
         if *tries > most {

@@ -16,6 +16,8 @@ mod inflight;
 mod lock;
 mod opening;
 mod plan;
+mod prune;
+mod pruned;
 mod quarantine;
 mod reader;
 mod record;
@@ -37,13 +39,15 @@ pub use decide::{Decided, Decision};
 pub use edit::{Edit, Edited};
 pub use error::{LedgerError, QUERY_TIME_MAX_MS};
 pub use plan::{PLAN_PART_RECORDS_MAX, Plan, PlanChange, PlanEntry, PlanSummary};
+pub use prune::PruneReport;
+pub use pruned::Pruned;
 pub use quarantine::Quarantined;
 pub use reader::{
     AttemptDetail, ChunkEntry, Cursor, EventFilter, EventOrder, FAILURE_GROUPS_MAX, FailureGroup, FailureGroups,
     HandlerNumbers, InFlight, LedgerReader, LoggedEvent, Page, RecordDetail, RecordFilter, RecordFound, RecordSummary,
     Records, RollbackNumbers, RouteStanding, RunDetail, RunSummary, TaskDetail,
 };
-pub use retention::{PruneReport, Pruned, Retention};
+pub use retention::Retention;
 pub use room::BALLAST_BYTES;
 pub use schema::START_CHECK_MAX_BYTES;
 pub use store::{LedgerStore, OpenOptions, WriterStats};

@@ -6,7 +6,7 @@
 mod detail;
 mod groups;
 mod log;
-mod records;
+pub(crate) mod records;
 mod runs;
 mod summary;
 mod types;
@@ -22,8 +22,8 @@ pub use types::{
 use crate::error::LedgerError;
 use crate::lock::WriterLock;
 use crate::plan::{self, Plan, PlanChange, PlanEntry, PlanSummary};
+use crate::pruned::{self, Pruned};
 use crate::quarantine::{self, Quarantined};
-use crate::retention::{self, Pruned};
 use crate::schema;
 use crossdock_model::{RecordId, RouteName, RunId};
 use rusqlite::Connection;
@@ -254,7 +254,7 @@ impl LedgerReader {
     /// # Errors
     /// `ledger-query-too-long`; damage that was met.
     pub fn pruned(&self) -> Result<Vec<Pruned>, LedgerError> {
-        self.ask(retention::list)
+        self.ask(pruned::list)
     }
 
     /// Whether a process has the ledger open for writing.

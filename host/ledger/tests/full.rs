@@ -106,16 +106,13 @@ fn work_goes_on_by_itself_when_there_is_room() {
     let store = open(dir.path(), SMALL_BYTES, 50_000);
     stops_and_goes_on(&store, || block(store.set_max_bytes(Some(SMALL_BYTES * 4))).unwrap());
     assert!(dir.path().join("ledger.ballast").exists(), "room is kept free again");
-}
-
-#[test]
-#[ignore = "needs a small disk that is mounted at CROSSDOCK_SMALL_DISK, with 16 to 64 MiB, and nothing on it"]
-fn work_goes_on_by_itself_when_the_disk_has_room() {
-    let disk = std::env::var("CROSSDOCK_SMALL_DISK").unwrap();
-    let filler = Path::new(&disk).join("filler");
-    let store = LedgerStore::open(Path::new(&disk).join("data"), OpenOptions::new(Timestamp(9_000))).unwrap();
-    std::fs::write(&filler, vec![7u8; 9 * 1024 * 1024]).unwrap();
-    stops_and_goes_on(&store, || std::fs::remove_file(&filler).unwrap());
+    // The same on a disk that is really full, if there is a small one to fill: with 16 to 64 MiB and nothing on it.
+    if let Ok(disk) = std::env::var("CROSSDOCK_SMALL_DISK") {
+        let filler = Path::new(&disk).join("filler");
+        let store = LedgerStore::open(Path::new(&disk).join("data"), OpenOptions::new(Timestamp(9_000))).unwrap();
+        std::fs::write(&filler, vec![7u8; 9 * 1024 * 1024]).unwrap();
+        stops_and_goes_on(&store, || std::fs::remove_file(&filler).unwrap());
+    }
 }
 
 #[test]

@@ -101,6 +101,7 @@ pub async fn run(
     let opening = ports.ledger.begin_run(start).await?;
     let lane = if matches!(spec.entry, Entry::Resync(_) | Entry::Probe(_)) { Lane::Resync } else { Lane::Live };
     let (to_handlers, line) = mpsc::unbounded_channel();
+    let (say_idle, mut idle) = mpsc::unbounded_channel();
     let calling = handlers::run(
         route.clone(),
         ports.handlers.clone(),
@@ -108,6 +109,7 @@ pub async fn run(
         Arc::clone(&ports.clock),
         spec.seed,
         line,
+        say_idle,
     );
     let mut calling = AbortOnDrop(tokio::spawn(calling));
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -124,6 +126,7 @@ pub async fn run(
         to_handlers: to_handlers.clone(),
     };
     let mut cancel_open = true;
+    let mut handlers_ended = false;
     if *cancel.borrow_and_update() {
         doing.perform(machine.on(doing.ports.clock.now(), Input::Cancel));
     }
@@ -136,6 +139,13 @@ pub async fn run(
                 Ok(()) => continue,
                 Err(_) => { cancel_open = false; continue }
             },
+            handled = &mut calling.0, if !handlers_ended => {
+                // They end by themselves only if the ledger cannot do its work.
+                handled.map_err(|error| lost_task(&error))??;
+                handlers_ended = true;
+                continue;
+            }
+            Some(notices) = idle.recv() => Input::HandlersIdle(notices),
             Some((step, down)) = told.recv() => Input::Heard(step, down),
             Some(done) = doing.tasks.join_next() => done.map_err(|error| lost_task(&error))??,
             () = wait(&mut doing.wake) => { doing.wake = None; Input::Woke }
@@ -166,12 +176,12 @@ pub async fn run(
     // The handlers of the run itself are in the ledger now.
     let _ = to_handlers.send(HandlerInput::Poke);
     let _ = to_handlers.send(if cancelled { HandlerInput::Cancel } else { HandlerInput::Finish });
-    loop {
+    while !handlers_ended {
         tokio::select! {
             biased;
             done = &mut calling.0 => {
                 report.handlers = done.map_err(|error| lost_task(&error))??;
-                return Ok(report);
+                handlers_ended = true;
             }
             changed = cancel.changed(), if cancel_open => match changed {
                 Ok(()) if *cancel.borrow_and_update() => drop(to_handlers.send(HandlerInput::Cancel)),
@@ -180,6 +190,7 @@ pub async fn run(
             },
         }
     }
+    Ok(report)
 }
 
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);

@@ -72,6 +72,8 @@ pub enum Action {
     Call(usize, Arc<Batch>, Column),
     /// Make durable what became of tasks.
     Commit(TaskCommit),
+    /// Say that nothing is left to be done, as of so many [`Input::Poke`]s.
+    Idle(u64),
     /// Wake the machine at this time; replaces what was wanted before.
     WakeAt(Timestamp),
     /// Nothing comes after it.
@@ -93,6 +95,9 @@ pub struct Handlers {
     committing: bool,
     /// The ledger may have tasks that were not asked for.
     poked: bool,
+    pokes: u64,
+    /// It was said that nothing is left, as of so many pokes.
+    told_idle: u64,
     waiting: u64,
     next_due: Option<Timestamp>,
     woken_at: Option<Timestamp>,
@@ -117,6 +122,8 @@ impl Handlers {
             taking: false,
             committing: false,
             poked: false,
+            pokes: 0,
+            told_idle: 0,
             waiting: 0,
             next_due: None,
             woken_at: None,
@@ -138,7 +145,10 @@ impl Handlers {
     pub fn on(&mut self, now: Timestamp, input: Input) -> Vec<Action> {
         self.now = self.now.max(now);
         match input {
-            Input::Poke => self.poked = true,
+            Input::Poke => {
+                self.poked = true;
+                self.pokes += 1;
+            }
             Input::Tasks(due) => {
                 self.taking = false;
                 (self.waiting, self.next_due) = (due.pending, due.next_due);
@@ -176,7 +186,13 @@ impl Handlers {
             self.poked = false;
             self.taking = true;
             self.actions.push(Action::Take(TASKS_TAKEN_MAX));
-        } else if self.finishing && self.waiting == 0 {
+            return;
+        }
+        if self.waiting == 0 && self.told_idle < self.pokes {
+            self.told_idle = self.pokes;
+            self.actions.push(Action::Idle(self.pokes));
+        }
+        if self.finishing && self.waiting == 0 {
             self.ended = true;
             self.actions.push(Action::End);
         } else if let Some(at) = due.filter(|at| self.woken_at != Some(*at)) {

@@ -79,6 +79,9 @@ pub enum Input {
     Due(DueRows),
     /// The answer to [`Action::Load`].
     Loaded(Vec<RecordRow>),
+    /// No handler task is left to be done, as of so many notices that there may be some: one at the beginning, one
+    /// after each commit that holds tasks.
+    HandlersIdle(u64),
     /// The time of the last [`Action::WakeAt`] has come.
     Woke,
     /// The answer to [`Action::Ack`].
@@ -165,6 +168,13 @@ pub struct Machine {
     chosen: VecDeque<RecordId>,
     /// Records in the ledger whose turn has come.
     freed: VecDeque<RecordId>,
+    /// Nothing is read before handlers have done what an earlier run left to them: they may tell the source what it
+    /// need not give again.
+    handlers_first: bool,
+    /// As [`Input::HandlersIdle`] said last.
+    handlers_idle: u64,
+    /// Notices given: one at the beginning, one a commit with tasks.
+    notices: u64,
     /// They are being loaded.
     loading: bool,
     /// Rows to be put through.
@@ -237,6 +247,9 @@ impl Machine {
             split_for_now: Vec::new(),
             chosen,
             freed: VecDeque::new(),
+            handlers_first: from_source && (opening.tasks > 0 || opening.rolling_back > 0),
+            handlers_idle: 0,
+            notices: 1,
             loading: false,
             queue: VecDeque::new(),
             waiting: if from_source { opening.pending } else { 0 },
@@ -286,6 +299,7 @@ impl Machine {
             Input::Committed => self.commits_under_way = self.commits_under_way.saturating_sub(1),
             Input::Due(due) => self.on_due(due),
             Input::Loaded(rows) => self.on_loaded(rows),
+            Input::HandlersIdle(notices) => self.handlers_idle = notices,
             Input::Woke => self.woken_at = None,
             Input::Acked(result) => self.on_acked(result),
             Input::Cancel => self.cancelled = true,
@@ -408,6 +422,12 @@ impl Machine {
     }
 
     fn read_more(&mut self) {
+        if self.handlers_first {
+            if self.undoing.first || self.commits_under_way > 0 || self.handlers_idle < self.notices {
+                return;
+            }
+            self.handlers_first = false;
+        }
         let under_way = self.flights.len() as u64 + u64::from(self.commits_under_way);
         if self.source_done || self.reading || self.is_stopping() || self.undoing.first || under_way >= self.window() {
             return;

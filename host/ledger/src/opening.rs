@@ -18,31 +18,45 @@ pub(crate) const WAITING: &str = "due IS NOT NULL AND open = 0 AND status <> 'ro
 pub(crate) const ORDERED: &str = "r.order_key IS NOT NULL AND r.open = 0 \
      AND r.status IN ('new', 'processing', 'pending', 'indeterminate', 'rolling-back', 'rollback-failed')";
 
+fn waiting_sql() -> String {
+    format!("SELECT count(*), min(due) FROM record WHERE route = ?1 AND {WAITING}")
+}
+
 /// How many records wait for their time, and the earliest.
 pub(crate) fn waiting(conn: &Connection, route: i64) -> Result<(u64, Option<i64>), LedgerError> {
-    let sql = format!("SELECT count(*), min(due) FROM record WHERE route = ?1 AND {WAITING}");
     let (pending, next) = conn
-        .prepare_cached(&sql)?
+        .prepare_cached(&waiting_sql())?
         .query_row([route], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?)))?;
     Ok((u64::try_from(pending).unwrap_or(0), next))
 }
 
+const ROLLING_SQL: &str = "SELECT count(*) FROM record WHERE route = ?1 AND status = 'rolling-back'";
+
 /// How many records are being undone.
 pub(crate) fn rolling_back(conn: &Connection, route: i64) -> Result<u64, LedgerError> {
-    let sql = "SELECT count(*) FROM record WHERE route = ?1 AND status = 'rolling-back'";
-    let found: i64 = conn.prepare_cached(sql)?.query_row([route], |row| row.get(0))?;
+    let found: i64 = conn.prepare_cached(ROLLING_SQL)?.query_row([route], |row| row.get(0))?;
     Ok(u64::try_from(found).unwrap_or(0))
+}
+
+fn blocking_sql() -> String {
+    format!(
+        "SELECT r.order_key, r.id, r.key, r.status, r.due, r.code FROM record r INDEXED BY record_ordered
+         WHERE r.route = ?1 AND {ORDERED} ORDER BY r.order_key, r.key"
+    )
 }
 
 /// The order keys of records that are not settled and not open, those that came first before the others.
 pub(crate) fn blocking(conn: &Connection, route: i64) -> Result<Vec<(Vec<u8>, RecordId)>, LedgerError> {
-    let sql = format!(
-        "SELECT r.order_key, r.id FROM record r INDEXED BY record_ordered WHERE r.route = ?1 AND {ORDERED}
-         ORDER BY r.order_key, r.key"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
+    let mut statement = conn.prepare_cached(&blocking_sql())?;
     let found = statement.query_map([route], |row| Ok((row.get(0)?, RecordId(row.get(1)?))))?;
     Ok(found.collect::<Result<_, _>>()?)
+}
+
+fn deaths_sql() -> String {
+    format!(
+        "SELECT {} FROM run u WHERE u.route = ?1 AND u.key < ?2 ORDER BY u.key DESC LIMIT {DEATHS_COUNTED_MAX}",
+        run::COLUMNS
+    )
 }
 
 /// How many runs of a route, one after the other up to the one with this key, ended with their process and without
@@ -53,11 +67,7 @@ pub(crate) fn deaths(
     before: i64,
     checkpoint_at: Option<i64>,
 ) -> Result<u32, LedgerError> {
-    let sql = format!(
-        "SELECT {} FROM run u WHERE u.route = ?1 AND u.key < ?2 ORDER BY u.key DESC LIMIT {DEATHS_COUNTED_MAX}",
-        run::COLUMNS
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
+    let mut statement = conn.prepare_cached(&deaths_sql())?;
     let mut rows = statement.query([route, before])?;
     let mut deaths = 0;
     while let Some(row) = rows.next()? {
@@ -78,11 +88,7 @@ pub(crate) fn deaths(
 /// but wait, `now` as their time. They come in order: by time, then by when their row was made.
 pub(crate) fn release_waiting(work: &mut Work<'_>, route: i64, now: i64) -> Result<(), LedgerError> {
     let free = {
-        let sql = format!(
-            "SELECT r.order_key, r.key, r.status, r.due, r.code FROM record r INDEXED BY record_ordered
-             WHERE r.route = ?1 AND {ORDERED} ORDER BY r.order_key, r.key"
-        );
-        let mut statement = work.conn.prepare_cached(&sql)?;
+        let mut statement = work.conn.prepare_cached(&blocking_sql())?;
         let mut rows = statement.query([route])?;
         let (mut free, mut key, mut blocked) = (Vec::new(), None, false);
         while let Some(row) = rows.next()? {
@@ -90,11 +96,11 @@ pub(crate) fn release_waiting(work: &mut Work<'_>, route: i64, now: i64) -> Resu
             if key.as_ref() != Some(&this) {
                 (key, blocked) = (Some(this), false);
             }
-            let due: Option<i64> = row.get(3)?;
-            let waits = row.get_ref(2)?.as_str().ok() == Some(Status::Pending.as_str())
-                && row.get_ref(4)?.as_str_or_null().ok().flatten() == Some(codes::WAITS_FOR_ORDER.name);
+            let due: Option<i64> = row.get(4)?;
+            let waits = row.get_ref(3)?.as_str().ok() == Some(Status::Pending.as_str())
+                && row.get_ref(5)?.as_str_or_null().ok().flatten() == Some(codes::WAITS_FOR_ORDER.name);
             if waits && due.is_none() && !blocked {
-                free.push(row.get::<_, i64>(1)?);
+                free.push(row.get::<_, i64>(2)?);
             }
             blocked = blocked || !waits;
         }
@@ -110,4 +116,19 @@ pub(crate) fn release_waiting(work: &mut Work<'_>, route: i64, now: i64) -> Resu
         work.put(Some(before), after, None)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::records::tests::{check_plan, empty_ledger};
+
+    #[test]
+    fn what_a_run_begins_with_uses_an_index() {
+        let (_dir, conn) = empty_ledger();
+        check_plan(&conn, &waiting_sql(), vec![1.into()]);
+        check_plan(&conn, ROLLING_SQL, vec![1.into()]);
+        check_plan(&conn, &blocking_sql(), vec![1.into()]);
+        check_plan(&conn, &deaths_sql(), vec![1.into(), 1.into()]);
+    }
 }

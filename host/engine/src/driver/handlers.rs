@@ -15,7 +15,7 @@ pub struct HandlerPort {
     pub port: Arc<dyn DestinationPort>,
 }
 
-/// Calls handlers until the line says [`Input::Finish`] or [`Input::Cancel`] and nothing is left to do, or is closed.
+/// Calls handlers until `line` says [`Input::Finish`] or [`Input::Cancel`] and nothing is left to do, or is closed.
 ///
 /// # Errors
 /// When the ledger could not do its work.
@@ -26,6 +26,7 @@ pub(super) async fn run(
     clock: Arc<dyn Clock>,
     seed: u64,
     mut line: mpsc::UnboundedReceiver<Input>,
+    idle: mpsc::UnboundedSender<u64>,
 ) -> Result<HandlerCounts, PortError> {
     let specs = handlers.iter().map(|handler| handler.spec.clone()).collect();
     let mut machine = Handlers::new(route.clone(), specs, seed, clock.now());
@@ -56,6 +57,8 @@ pub(super) async fn run(
                     let clock = Arc::clone(&clock);
                     wake = Some(Box::pin(async move { clock.sleep_until(at).await }));
                 }
+                // Nobody listens any more once the run has ended.
+                Action::Idle(pokes) => drop(idle.send(pokes)),
                 Action::End => return Ok(machine.counts()),
             }
         }

@@ -62,6 +62,8 @@ pub struct RunOpening {
     pub next_due: Option<Timestamp>,
     /// How many records of the route are rolling back.
     pub rolling_back: u64,
+    /// How many handler tasks of the route have not come to an end.
+    pub tasks: u64,
     /// The order keys of records that are not settled and not open, with the record: others with the same key wait
     /// behind it.
     pub blocking: Vec<(Vec<u8>, RecordId)>,

@@ -89,6 +89,7 @@ impl MemLedger {
         self.totals = Totals::default();
         let due: Vec<_> = self.waiting(None).map(|row| row.due).collect();
         RunOpening {
+            tasks: 0,
             checkpoint: self.checkpoint.clone(),
             open: self.by_age().filter(|row| row.open).cloned().collect(),
             pending: due.len() as u64,

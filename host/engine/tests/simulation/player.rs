@@ -130,6 +130,7 @@ impl<'a> Player<'a> {
         }
         let mut machine = Machine::new(self.spec.clone(), opening, Timestamp(*self.now));
         self.feed(&mut machine, Input::Begin)?;
+        self.feed(&mut machine, Input::HandlersIdle(u64::MAX))?;
         for inputs in 0..INPUTS_MAX {
             if let Some(end) = self.end.take() {
                 return self.finish(&machine, end);

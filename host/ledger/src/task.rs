@@ -226,7 +226,7 @@ pub(crate) fn add(work: &mut Work<'_>, route: i64, tasks: Vec<HandlerTask>, at: 
 
 pub(crate) const DUE_SQL: &str =
     "WHERE t.route = ?1 AND t.due IS NOT NULL AND t.due <= ?2 ORDER BY t.due, t.key LIMIT ?3";
-pub(crate) const NEXT_SQL: &str =
+const NEXT_SQL: &str =
     "SELECT t.due FROM task t WHERE t.route = ?1 AND t.due IS NOT NULL ORDER BY t.due, t.key LIMIT 1 OFFSET ?2";
 
 /// Tasks whose time has come, and how many wait beside them.
@@ -314,6 +314,14 @@ fn settle(work: &mut Work<'_>, mut task: StoredTask, result: TaskResult, at: i64
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
+    use crate::reader::records::tests::{check_plan, empty_ledger};
+
+    #[test]
+    fn what_is_due_uses_an_index() {
+        let (_dir, conn) = empty_ledger();
+        check_plan(&conn, &format!("SELECT {COLUMNS} FROM task t {DUE_SQL}"), vec![1.into(), 1.into(), 1.into()]);
+        check_plan(&conn, NEXT_SQL, vec![1.into(), 1.into()]);
+    }
 
     #[test]
     fn places_come_back_from_their_names() {

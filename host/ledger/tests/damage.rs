@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use suite::handlers::handler;
 use suite::{block, commit, end, fine, intent, route, row, start, step, with_row};
 
 fn open(dir: &Path) -> LedgerStore {
@@ -62,8 +63,13 @@ fn make(dir: &Path) {
         edit: Some((RecordId("bad-1".into()), b"{}".to_vec())),
     }))
     .unwrap();
+    let tasks = (1..=3).map(|n| handler(&format!("bad-{n}"), "erp", HandlerKind::OnFailure, n)).collect();
+    block(store.commit(BatchCommit { tasks, ..commit("r1", 30) })).unwrap();
+    block(store.commit_tasks(suite::handlers::result(2, TaskStatus::Done))).unwrap();
     let counts = [(Status::Ok, 100), (Status::Failed, 10)];
-    block(store.end_run(end("r1", RunStatus::CompletedWithFailures, 110, &counts))).unwrap();
+    let mut ended = end("r1", RunStatus::CompletedWithFailures, 110, &counts);
+    ended.quarantine = Some(step("map"));
+    block(store.end_run(ended)).unwrap();
     block(store.begin_run(start("r2"))).unwrap();
     block(store.intent_left_behind());
     drop(store);
@@ -192,6 +198,19 @@ fn verify_names_what_is_wrong() {
     check("DELETE FROM inflight", &["missing"], &["table inflight"]);
     check("UPDATE plugin_state SET value = x'01' WHERE key = 1", &["checksum"], &["plugin_state"]);
     check("UPDATE plan SET filter = 'other'", &["checksum"], &["table plan"]);
+    check("UPDATE plan SET recorded = NULL", &["checksum"], &["table plan"]);
+    check("DELETE FROM plan_part", &["missing"], &["plan abc has 0 records, it was made with 1"]);
+    check("UPDATE plan_part SET body = x'00'", &["checksum", "missing"], &["table plan_part"]);
+    check("UPDATE plan SET hash = 'other'", &["checksum", "missing"], &["plan abc, which is not there"]);
+    check("DELETE FROM task WHERE key = 2", &["missing"], &["table task"]);
+    check("UPDATE task SET due = NULL WHERE key = 1", &["checksum"], &["table task"]);
+    check("UPDATE task SET body = x'00' WHERE key = 3", &["checksum"], &["table task"]);
+    check("DELETE FROM quarantine", &["missing"], &["table quarantine"]);
+    check("UPDATE quarantine SET digest = '11'", &["checksum"], &["table quarantine"]);
+    check("UPDATE record SET order_key = x'01' WHERE id = 'bad-3'", &["checksum"], &["table record"]);
+    check("UPDATE record SET fingerprint = NULL WHERE id = 'bad-3'", &["checksum"], &["table record"]);
+    check("UPDATE attempt SET kind = 'compensate' WHERE id = 'bad-3'", &["checksum"], &["table attempt"]);
+    check("UPDATE run SET moved = 0 WHERE id = 'r1'", &["checksum"], &["table run"]);
     check("UPDATE definition SET body = 'other'", &["checksum"], &["definition"]);
     check("UPDATE route SET checkpoint = x'09'", &["checksum"], &["table route"]);
     check("UPDATE standing SET n = n + 1 WHERE status = 'ok'", &["standing"], &["101 records are noted as ok"]);

@@ -393,20 +393,20 @@ fn has_row(conn: &Connection, route: i64, id: &str) -> Result<bool, LedgerError>
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
     use crate::schema;
     use crossdock_model::{RouteName, RunId, StepName, Timestamp};
 
-    pub(in crate::reader) fn empty_ledger() -> (tempfile::TempDir, Connection) {
+    pub(crate) fn empty_ledger() -> (tempfile::TempDir, Connection) {
         let dir = tempfile::tempdir().unwrap();
         let conn = schema::open_to_write(dir.path()).unwrap();
         (dir, conn)
     }
 
     /// The database's own account of how it will answer: no walk through a table, no sorting.
-    pub(in crate::reader) fn check_plan(conn: &Connection, sql: &str, values: Vec<Value>) {
+    pub(crate) fn check_plan(conn: &Connection, sql: &str, values: Vec<Value>) {
         let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps: Vec<String> =
             statement.query_map(params_from_iter(values), |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();

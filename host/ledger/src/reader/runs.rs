@@ -152,3 +152,15 @@ fn standing(conn: &Connection, route: i64) -> Result<Counts, LedgerError> {
     }
     Ok(counts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::records::tests::{check_plan, empty_ledger};
+
+    #[test]
+    fn handlers_of_a_run_are_counted_by_an_index() {
+        let (_dir, conn) = empty_ledger();
+        check_plan(&conn, HANDLERS_SQL, vec![1.into()]);
+    }
+}

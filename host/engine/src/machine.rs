@@ -40,7 +40,7 @@ use crossdock_model::{
     Batch, Checkpoint, Column, Counts, ErrorClass, Event, EventKind, Failure, RecordId, StepName, Timestamp,
 };
 use flight::{Flight, Phase};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// The number of a batch within its run.
@@ -149,6 +149,8 @@ pub struct Machine {
     next_number: BatchNumber,
     /// Records after the checkpoint of which something is known.
     open: HashMap<Vec<u8>, RecordRow>,
+    /// Records that are in the ledger and not settled; the source may give them again.
+    unsettled: HashSet<Vec<u8>>,
     reading: bool,
     empty_pages: u32,
     source_done: bool,
@@ -233,6 +235,7 @@ impl Machine {
             flights: VecDeque::new(),
             next_number: 1,
             open,
+            unsettled: opening.unsettled.into_iter().map(|id| id.0.into_bytes()).collect(),
             reading: false,
             empty_pages: 0,
             source_done: !from_source,

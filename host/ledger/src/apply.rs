@@ -70,6 +70,7 @@ pub(crate) fn begin_run(work: &mut Work<'_>, start: RunStart) -> Done<RunOpening
         pending,
         next_due: next_due.map(Timestamp),
         rolling_back: opening::rolling_back(work.conn, route)?,
+        unsettled: opening::unsettled(work.conn, route)?,
         tasks: work.waiting_tasks(&start.route),
         blocking: opening::blocking(work.conn, route)?,
         deaths: opening::deaths(work.conn, route, key, stored.checkpoint_at)?,

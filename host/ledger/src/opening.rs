@@ -30,6 +30,21 @@ pub(crate) fn waiting(conn: &Connection, route: i64) -> Result<(u64, Option<i64>
     Ok((u64::try_from(pending).unwrap_or(0), next))
 }
 
+const UNSETTLED_SQL: &str = "SELECT id FROM record WHERE route = ?1 AND status = ?2 AND open = 0";
+
+/// The records that are not settled and not open.
+pub(crate) fn unsettled(conn: &Connection, route: i64) -> Result<Vec<RecordId>, LedgerError> {
+    let mut found = Vec::new();
+    let mut statement = conn.prepare_cached(UNSETTLED_SQL)?;
+    for status in Status::ALL.iter().filter(|status| !status.is_settled()) {
+        let ids = statement.query_map((route, status.as_str()), |row| Ok(RecordId(row.get(0)?)))?;
+        for id in ids {
+            found.push(id?);
+        }
+    }
+    Ok(found)
+}
+
 const ROLLING_SQL: &str = "SELECT count(*) FROM record WHERE route = ?1 AND status = 'rolling-back'";
 
 /// How many records are being undone.

@@ -55,7 +55,7 @@ impl Machine {
             let keys = (0_u32..).zip(keys.iter()).filter(|(_, key)| !key.is_empty());
             flight.order_keys = keys.map(|(member, key)| (member, key.to_vec())).collect();
         }
-        if !self.open.is_empty() {
+        if !self.open.is_empty() || !self.unsettled.is_empty() {
             for member in flight.live.clone() {
                 self.meet_known(&mut flight, member);
             }
@@ -67,6 +67,11 @@ impl Machine {
     /// If something is known of this record from an earlier run, it is taken into account.
     pub(super) fn meet_known(&mut self, flight: &mut Flight, member: u32) {
         let Some(id) = flight.ids.get(member as usize) else { return };
+        if self.unsettled.contains(id) {
+            // It is being dealt with: from the ledger, not from here.
+            flight.note(member).passed = true;
+            return;
+        }
         let Some(row) = self.open.remove(id) else { return };
         let all_or_nothing = self.does_all_or_nothing();
         let note = flight.note(member);

@@ -185,6 +185,11 @@ impl Machine {
             self.split_for_now.extend(commit.rows.iter().filter(split).cloned());
         }
         for row in &commit.rows {
+            let settled = row.open || row.status.is_settled();
+            match settled {
+                true => self.unsettled.remove(row.id.0.as_bytes()),
+                false => self.unsettled.insert(row.id.0.clone().into_bytes()),
+            };
             let Some(due) = row.due else { continue };
             if row.status == Status::RollingBack {
                 self.will_undo(due);

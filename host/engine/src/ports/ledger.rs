@@ -62,6 +62,9 @@ pub struct RunOpening {
     pub next_due: Option<Timestamp>,
     /// How many records of the route are rolling back.
     pub rolling_back: u64,
+    /// The records of the route that are not settled and not open: a source that gives one of them again gives what is
+    /// being dealt with already.
+    pub unsettled: Vec<RecordId>,
     /// How many handler tasks of the route have not come to an end.
     pub tasks: u64,
     /// The order keys of records that are not settled and not open, with the record: others with the same key wait

@@ -89,6 +89,12 @@ impl MemLedger {
         self.totals = Totals::default();
         let due: Vec<_> = self.waiting(None).map(|row| row.due).collect();
         RunOpening {
+            unsettled: self
+                .rows
+                .values()
+                .filter(|stored| !stored.row.open && !stored.row.status.is_settled())
+                .map(|stored| stored.row.id.clone())
+                .collect(),
             tasks: 0,
             checkpoint: self.checkpoint.clone(),
             open: self.by_age().filter(|row| row.open).cloned().collect(),

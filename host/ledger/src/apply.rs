@@ -17,6 +17,9 @@ use crossdock_model::{
 };
 use rusqlite::{OptionalExtension, params_from_iter};
 
+/// How many records that were rolled back a run is told of; it keeps them in memory.
+const ROLLED_BACK_KNOWN_MAX: u32 = 100_000;
+
 /// An answer that is given once the transaction is on disk, whether it is yes or no.
 pub(crate) type Answer<T> = Result<T, LedgerError>;
 
@@ -65,8 +68,13 @@ pub(crate) fn begin_run(work: &mut Work<'_>, start: RunStart) -> Done<RunOpening
     let (pending, next_due) = opening::waiting(work.conn, route)?;
     let open = open(work, route)?;
     let stored = StoredRoute::by_key(work.conn, route)?;
+    let mut open = rows(work, open)?;
+    for stored in rolled_back(work, route)? {
+        let run = work.run_id(stored.run)?;
+        open.push(stored.with_payload(Payload::Unchanged, run));
+    }
     Ok(Ok(RunOpening {
-        open: rows(work, open)?,
+        open,
         pending,
         next_due: next_due.map(Timestamp),
         rolling_back: opening::rolling_back(work.conn, route)?,
@@ -81,6 +89,17 @@ pub(crate) fn begin_run(work: &mut Work<'_>, start: RunStart) -> Done<RunOpening
 /// The open records of a route, oldest first.
 fn open(work: &Work<'_>, route: i64) -> Result<Vec<StoredRecord>, LedgerError> {
     let sql = format!("SELECT {} FROM record r WHERE r.route = ?1 AND r.open = 1 ORDER BY r.key", record::COLUMNS);
+    work.conn.prepare_cached(&sql)?.query_and_then([route], StoredRecord::read)?.collect()
+}
+
+/// Records that were rolled back and are not open, the latest ones: if their source gives one again it begins anew,
+/// under other keys.
+fn rolled_back(work: &Work<'_>, route: i64) -> Result<Vec<StoredRecord>, LedgerError> {
+    let sql = format!(
+        "SELECT {} FROM record r WHERE r.route = ?1 AND r.status = 'rolled-back' AND r.open = 0
+         ORDER BY r.at DESC LIMIT {ROLLED_BACK_KNOWN_MAX}",
+        record::COLUMNS
+    );
     work.conn.prepare_cached(&sql)?.query_and_then([route], StoredRecord::read)?.collect()
 }
 

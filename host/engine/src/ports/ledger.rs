@@ -54,7 +54,8 @@ pub struct RunOpening {
     /// The last checkpoint; `None` is the beginning.
     pub checkpoint: Option<Checkpoint>,
     /// Records after that checkpoint of which something is known already, because an earlier run
-    /// stopped or died between them and the next checkpoint. Their payloads may be with the source.
+    /// stopped or died between them and the next checkpoint. Their payloads may be with the source. And, open or not,
+    /// those that were rolled back: a source that gives one of them again has it begin anew.
     pub open: Vec<RecordRow>,
     /// How many records of the route have a [`RecordRow::due`] and are not open.
     pub pending: u64,

@@ -97,7 +97,7 @@ impl MemLedger {
                 .collect(),
             tasks: 0,
             checkpoint: self.checkpoint.clone(),
-            open: self.by_age().filter(|row| row.open).cloned().collect(),
+            open: self.by_age().filter(|row| row.open || row.status == Status::RolledBack).cloned().collect(),
             pending: due.len() as u64,
             next_due: due.into_iter().flatten().min(),
             rolling_back: self.by_age().filter(|row| row.status == Status::RollingBack).count() as u64,
@@ -270,7 +270,8 @@ impl MemLedger {
         if self.chunk.contains_key(&id) {
             return Err(format!("{id} has a row and stands in a chunk"));
         }
-        if row.open && before.is_some_and(|before| !before.row.open) {
+        let rolled_back = before.is_some_and(|before| before.row.status == Status::RolledBack);
+        if row.open && !rolled_back && before.is_some_and(|before| !before.row.open) {
             return Err(format!("the row of {id} is open again"));
         }
         standing_is_possible(before.map(|before| &before.row), &row)?;

@@ -90,8 +90,11 @@ impl Threads {
             .thread_name("crossdock-guest")
             .enable_all()
             .build()?;
-        let io = Builder::new_multi_thread().worker_threads(1).thread_name("crossdock-http").enable_all().build()?;
-        Ok(Self { guests: Some(guests), io: Some(io) })
+        // Whole before the second one is made: if there is none to be had, the first must not be waited for either.
+        let mut threads = Self { guests: Some(guests), io: None };
+        threads.io =
+            Some(Builder::new_multi_thread().worker_threads(1).thread_name("crossdock-http").enable_all().build()?);
+        Ok(threads)
     }
 
     pub(crate) fn guests(&self) -> Option<&Handle> {

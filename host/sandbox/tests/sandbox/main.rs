@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_types, clippy::large_futures)]
 
 mod admission;
+mod codes;
 mod common;
 mod destination;
 mod http;

@@ -50,6 +50,34 @@ pub enum LedgerError {
         /// The data folder.
         dir: PathBuf,
     },
+    /// Something stands where a backup is to be made.
+    #[error("backing up the ledger to {}: there is something with this name already", to.display())]
+    BackupExists {
+        /// Where the backup was to be made.
+        to: PathBuf,
+    },
+    /// A folder without the manifest of a backup.
+    #[error("reading the backup in {}: it is not a backup: {why}", path.display())]
+    NotABackup {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+    /// A backup that is not as it was made.
+    #[error("restoring the backup in {}: it is damaged: {why}", path.display())]
+    BackupDamaged {
+        /// The folder.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// Something is in the ledger that a backup was to become.
+    #[error("restoring a backup to {}: there is a ledger in which something is", dir.display())]
+    NotEmpty {
+        /// The data folder.
+        dir: PathBuf,
+    },
     /// What is read is not what was written.
     #[error("reading the ledger: {what}")]
     Damaged {
@@ -125,6 +153,10 @@ impl Explained for LedgerError {
             Self::NotALedger { .. } => "ledger-not-a-ledger",
             Self::SqliteTooOld { .. } => "ledger-sqlite-too-old",
             Self::Missing { .. } => "ledger-missing",
+            Self::BackupExists { .. } => "ledger-backup-exists",
+            Self::NotABackup { .. } => "ledger-not-a-backup",
+            Self::BackupDamaged { .. } => "ledger-backup-damaged",
+            Self::NotEmpty { .. } => "ledger-not-empty",
             Self::Damaged { .. } => "ledger-damaged",
             Self::DiskFull => "ledger-disk-full",
             Self::Storage { .. } => "ledger-storage",
@@ -146,9 +178,12 @@ impl Explained for LedgerError {
             Self::NewerVersion { .. }
             | Self::NotALedger { .. }
             | Self::Missing { .. }
+            | Self::BackupExists { .. }
+            | Self::NotABackup { .. }
+            | Self::NotEmpty { .. }
             | Self::BadQuery { .. }
             | Self::DecisionRefused { .. } => ErrorClass::InvalidInput,
-            Self::Damaged { .. } | Self::MustReopen { .. } => ErrorClass::NeedsOperator,
+            Self::Damaged { .. } | Self::BackupDamaged { .. } | Self::MustReopen { .. } => ErrorClass::NeedsOperator,
             Self::SqliteTooOld { .. } | Self::UnknownRun { .. } | Self::BadCommit { .. } | Self::Accounting { .. } => {
                 ErrorClass::Internal
             }
@@ -167,6 +202,14 @@ impl Explained for LedgerError {
             Self::NotALedger { .. } => "Move the file ledger.db away, or use another data folder with --data.".into(),
             Self::SqliteTooOld { .. } => "Build Crossdock with the SQLite that it bundles.".into(),
             Self::Missing { .. } => "Run a route first, or name the right data folder with --data.".into(),
+            Self::BackupExists { .. } => {
+                "Name a folder that does not exist, for example one with the date in it.".into()
+            }
+            Self::NotABackup { .. } => "Name the folder that `crossdock backup` made.".into(),
+            Self::BackupDamaged { .. } => {
+                "Restore an earlier backup; `crossdock backup verify` says which of them are whole.".into()
+            }
+            Self::NotEmpty { .. } => "Restore into another data folder, or say that the ledger may be replaced.".into(),
             Self::Damaged { .. } => "Run `crossdock verify` to see all of the damage, and restore a copy.".into(),
             Self::DiskFull => {
                 "Free space on the disk, raise the limit or prune; if the run has ended, start it again.".into()
@@ -228,7 +271,11 @@ mod tests {
             LedgerError::NewerVersion { dir: dir.clone(), found: 2, supported: 1 },
             LedgerError::NotALedger { dir: dir.clone(), why: text() },
             LedgerError::SqliteTooOld { found: text() },
-            LedgerError::Missing { dir },
+            LedgerError::Missing { dir: dir.clone() },
+            LedgerError::BackupExists { to: dir.clone() },
+            LedgerError::NotABackup { path: dir.clone(), why: text() },
+            LedgerError::BackupDamaged { path: dir.clone(), why: text() },
+            LedgerError::NotEmpty { dir },
             LedgerError::Damaged { what: text() },
             LedgerError::DiskFull,
             LedgerError::Storage { why: text() },

@@ -2,16 +2,19 @@
 //!
 //! **Does**: fills the engine's `Ledger` port: one writer thread, one transaction for all who wait, read-only
 //! questions for reports beside it, recovery, and `verify`.
-//! **May touch**: the files `ledger.db*`, `ledger.ballast` and `ledger.lock` in its data folder; SQLite; one thread.
+//! **May touch**: in its data folder the files `ledger.*` and the folders `restore.*` and `replaced-N`; folders that
+//! backups are made in or read from; SQLite; one thread that writes, and one for each backup or pruning that reads.
 //! **Never**: the clock, the network, plugins, the engine's decisions. What time it is comes in from outside.
 
 mod apply;
+mod backup;
 mod chunk;
 mod codec;
 pub mod codes;
 mod decide;
 mod edit;
 mod error;
+mod files;
 mod inflight;
 mod lock;
 mod opening;
@@ -22,6 +25,7 @@ mod quarantine;
 mod reader;
 mod record;
 mod recovery;
+mod restore;
 mod retention;
 mod room;
 mod run;
@@ -34,6 +38,7 @@ mod verify;
 mod work;
 mod writer;
 
+pub use backup::{Backup, backup, verify_backup};
 pub use codes::CODES;
 pub use decide::{Decided, Decision};
 pub use edit::{Edit, Edited};
@@ -47,6 +52,7 @@ pub use reader::{
     HandlerNumbers, InFlight, LedgerReader, LoggedEvent, Page, RecordDetail, RecordFilter, RecordFound, RecordSummary,
     Records, RollbackNumbers, RouteStanding, RunDetail, RunSummary, TaskDetail,
 };
+pub use restore::{RestoreOptions, RestoreReport, restore};
 pub use retention::Retention;
 pub use room::BALLAST_BYTES;
 pub use schema::START_CHECK_MAX_BYTES;

@@ -24,15 +24,15 @@ pub(crate) const IN_DOUBT: &str = "in-doubt";
 pub(crate) enum Ended {
     /// The process died; perhaps because of what it was doing.
     Process,
-    /// The run ended, and its process goes on.
+    /// The run ended, and its process goes on; or its ledger was restored from a backup. Neither is the record's fault.
     Run,
 }
 
-/// Ends all runs that are still called running. Called when the ledger is opened, before anything else.
-pub(crate) fn settle_all(work: &mut Work<'_>, now: Timestamp) -> Result<(), LedgerError> {
+/// Ends all runs that are still called running. Called when the ledger is opened or was restored, before anything else.
+pub(crate) fn settle_all(work: &mut Work<'_>, now: Timestamp, ended: Ended) -> Result<(), LedgerError> {
     for mut run in run::by_status(work.conn, RunStatus::Running)? {
         let (id, key, route) = (run.id.clone(), run.key, run.route);
-        settle_run(work, &id, key, now, Ended::Process)?;
+        settle_run(work, &id, key, now, ended)?;
         let message = "the process that ran it ended before the run did";
         work.event(
             route,

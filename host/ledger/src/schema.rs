@@ -6,6 +6,7 @@
 //! A new ledger is made as one of format 1 and brought up to date like yesterday's: there is one account of each table.
 
 use crate::error::{LedgerError, QUERY_TIME_MAX_MS};
+use crate::files;
 use crate::lock::WriterLock;
 use crate::record;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -199,6 +200,12 @@ fn bring_up_to_date(conn: &mut Connection, found: u32) -> Result<(), LedgerError
 /// open for writing.
 pub(crate) fn open_to_read(dir: &Path) -> Result<Connection, LedgerError> {
     refuse_old_sqlite()?;
+    if files::is_ready(dir) {
+        // A restore was broken off at its last step, or is at it: then its process holds the lock.
+        let lock = WriterLock::take(dir, None)?;
+        files::put_in_place(dir)?;
+        drop(lock);
+    }
     let file = dir.join(FILE);
     if !file.is_file() {
         return Err(LedgerError::Missing { dir: dir.to_owned() });

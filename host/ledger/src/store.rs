@@ -7,10 +7,11 @@ use crate::error::LedgerError;
 use crate::lock::WriterLock;
 use crate::plan::{self, Plan};
 use crate::reader::LedgerReader;
+use crate::recovery::Ended;
 use crate::room::{BALLAST_BYTES, Room};
 use crate::work::{Memory, Work};
 use crate::writer::{self, Call, FULL_WAIT_MAX_MS, Need, Setup, Shared};
-use crate::{edit, quarantine, recovery, schema, task};
+use crate::{edit, files, quarantine, recovery, schema, task};
 use crossdock_engine::ports::{
     BatchCommit, DueRows, DueTasks, Intent, Ledger, PortError, PortFuture, RecordRow, RunEnd, RunOpening, RunStart,
     TaskCommit,
@@ -112,16 +113,15 @@ impl LedgerStore {
     /// folder cannot be written to.
     pub fn open(dir: impl AsRef<Path>, options: OpenOptions) -> Result<Self, LedgerError> {
         let dir = dir.as_ref();
-        std::fs::create_dir_all(dir).map_err(|error| LedgerError::Storage {
-            why: format!("the folder {} cannot be made: {error}", dir.display()),
-        })?;
+        files::make_dir(dir)?;
         let lock = WriterLock::take(dir, options.process)?;
+        files::put_in_place(dir)?;
         let mut conn = schema::open_to_write(dir)?;
         schema::check_at_start(&conn, dir)?;
         let mut memory = Memory::load(&conn)?;
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut work = Work { conn: &transaction, memory: &mut memory };
-        recovery::settle_all(&mut work, options.now)?;
+        recovery::settle_all(&mut work, options.now, Ended::Process)?;
         work.flush()?;
         transaction.commit()?;
         let shared = Arc::new(Shared::new(options.max_bytes));

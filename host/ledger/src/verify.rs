@@ -24,7 +24,7 @@ const LISTED_MAX: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// What kind: `structure`, `checksum`, `missing`, `accounting`, `payload`, `chunk`, `attempt`, `task`
-    /// or `standing`.
+    /// or `standing`; of a backup also `backup`.
     pub kind: &'static str,
     /// What and where, in words.
     pub message: String,

@@ -1,12 +1,19 @@
 //! What an append costs: batches of ok records through the ledger, against a bare loop that writes the same bytes
-//! of one row a batch with rusqlite, one commit for as many batches, in the same run.
+//! of one row a batch with rusqlite, one commit for as many batches, in the same run. Then the same when every record
+//! fails, and a plan of 100,000 records.
 //!
-//! `cargo bench -p crossdock-ledger` prints both and their ratio; nothing is asserted, machines differ.
+//! `cargo bench -p crossdock-ledger` prints these and their ratios; nothing is asserted, machines differ.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
-use crossdock_engine::ports::{BatchCommit, Cause, Chunk, ChunkColumn, Ledger, RunStart, StepCounts};
-use crossdock_ledger::{LedgerStore, OpenOptions};
-use crossdock_model::{Checkpoint, Counts, PluginName, RouteName, RunId, Status, StepName, Timestamp};
+use crossdock_engine::ports::{
+    AttemptKind, AttemptRow, BatchCommit, Cause, Chunk, ChunkColumn, Exchange, Ledger, Payload, RecordRow, RunStart,
+    StepCounts,
+};
+use crossdock_ledger::{LedgerStore, OpenOptions, Plan, PlanEntry};
+use crossdock_model::{
+    Checkpoint, Counts, Event, EventKind, Failure, Outcome, PluginName, RecordId, RouteName, RunId, Status, StepName,
+    Timestamp,
+};
 use std::time::{Duration, Instant};
 
 const BATCHES: u64 = 2_000;
@@ -51,7 +58,91 @@ fn batch(n: u64) -> BatchCommit {
     }
 }
 
-fn through_the_ledger() -> (Duration, u64) {
+/// The same records, each refused by the destination: its row with its content, its attempt with its request, its event.
+fn failing(n: u64) -> BatchCommit {
+    let ok = batch(n);
+    let erp = StepName::new("erp").unwrap();
+    let failure = |i: u64| {
+        let message = format!("order {i} refused: customer C-{} is not known", i % 977);
+        Failure::new("http-422", message).with_detail(r#"{"error":"unknown customer","hint":"create it first"}"#)
+    };
+    let mut counts = Counts::default();
+    counts.add(Status::Failed, i64::try_from(RECORDS).unwrap());
+    let mut commit = BatchCommit { chunk: None, counts, ..ok };
+    commit.steps = vec![(erp.clone(), StepCounts { records_in: RECORDS, rejected: RECORDS, ..StepCounts::default() })];
+    for i in n * RECORDS..(n + 1) * RECORDS {
+        let id = RecordId(format!("order-{i:08}"));
+        commit.attempts.push(AttemptRow {
+            id: id.clone(),
+            step: erp.clone(),
+            kind: AttemptKind::Pass,
+            attempt: 1,
+            generation: 0,
+            began: commit.at,
+            ended: commit.at,
+            outcome: Outcome::Rejected,
+            failure: Some(failure(i)),
+            target_id: None,
+            receipt: None,
+            exchanges: vec![Exchange {
+                at: commit.at,
+                record: Some(0),
+                method: "POST".into(),
+                url: "http://127.0.0.1:8080/documents".into(),
+                status: Some(422),
+                error: None,
+                took_ms: 3,
+                bytes: 53,
+            }],
+        });
+        commit.events.push(Event {
+            at: commit.at,
+            kind: EventKind::RecordFailed,
+            run: Some(commit.run.clone()),
+            step: Some(erp.clone()),
+            record: Some(id.clone()),
+            message: failure(i).message,
+            data: serde_json::json!({ "code": "http-422", "status": Status::Failed }),
+        });
+        commit.rows.push(RecordRow {
+            id,
+            parent: None,
+            status: Status::Failed,
+            step: erp.clone(),
+            generation: 0,
+            attempts: 1,
+            spent: 1,
+            since: None,
+            payload: Payload::Kept(
+                format!(r#"{{"order":{i},"customer":"C-{}","lines":[{}]}}"#, i % 977, "1,".repeat(150)).into_bytes(),
+            ),
+            attributes: vec![],
+            failure: Some(failure(i)),
+            due: None,
+            applied: vec![],
+            order_key: None,
+            open: false,
+            run: commit.run.clone(),
+        });
+    }
+    commit
+}
+
+/// Seconds of processor time that this process has used.
+fn processor() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks: f64 = text.split_whitespace().skip(13).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();
+    ticks / 100.0
+}
+
+struct Cost {
+    took: Duration,
+    transactions: u64,
+    processor_ns: f64,
+    bytes: f64,
+}
+
+fn through_the_ledger(batch: fn(u64) -> BatchCommit, batches: u64) -> Cost {
     let dir = tempfile::tempdir().unwrap();
     let store = LedgerStore::open(dir.path(), OpenOptions::new(Timestamp(0))).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -65,8 +156,9 @@ fn through_the_ledger() -> (Duration, u64) {
         at: Timestamp(0),
     });
     runtime.block_on(begin).unwrap();
-    let batches: Vec<BatchCommit> = (0..BATCHES).map(batch).collect();
-    let began = Instant::now();
+    let records = (batches * RECORDS) as f64;
+    let batches: Vec<BatchCommit> = (0..batches).map(batch).collect();
+    let (began, used) = (Instant::now(), processor());
     runtime.block_on(async {
         let mut waiting = std::collections::VecDeque::new();
         for batch in batches {
@@ -79,7 +171,49 @@ fn through_the_ledger() -> (Duration, u64) {
             answer.await.unwrap();
         }
     });
-    (began.elapsed(), store.stats().transactions)
+    let (took, transactions) = (began.elapsed(), store.stats().transactions);
+    let processor_ns = (processor() - used) * 1e9 / records;
+    drop(store);
+    let bytes = std::fs::metadata(dir.path().join("ledger.db")).unwrap().len() as f64 / records;
+    Cost { took, transactions, processor_ns, bytes }
+}
+
+/// Keeping a plan of 100,000 records, and reading it again.
+fn plan() {
+    const ENTRIES: u32 = 100_000;
+    let dir = tempfile::tempdir().unwrap();
+    let store = LedgerStore::open(dir.path(), OpenOptions::new(Timestamp(0))).unwrap();
+    let size = || std::fs::metadata(dir.path().join("ledger.db-wal")).unwrap().len();
+    let entries = (0..ENTRIES).map(|n| PlanEntry {
+        id: RecordId(format!("order-{:08}", n * 7)),
+        step: StepName::new("erp").unwrap(),
+        generation: 0,
+        attempts: n % 6,
+        version: u64::from(n % 3) + 1,
+        verdict: if n % 40 == 0 { "is ok already".into() } else { "will run".into() },
+    });
+    let plan = Plan {
+        hash: "h".into(),
+        route: RouteName::new("orders").unwrap(),
+        route_hash: "r".into(),
+        recorded: false,
+        at: Timestamp(0),
+        entries: entries.collect(),
+        filter: String::new(),
+        edit: None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (before, began) = (size(), Instant::now());
+    runtime.block_on(store.save_plan(plan)).unwrap();
+    let (kept, bytes) = (began.elapsed(), size() - before);
+    let began = Instant::now();
+    let plan = store.reader().unwrap().plan("h").unwrap().unwrap();
+    let (read, began) = (began.elapsed(), Instant::now());
+    let changed = store.reader().unwrap().plan_changes(&plan.route, &plan.entries).unwrap().len();
+    println!(
+        "a plan of {ENTRIES} records: kept in {kept:?} with {bytes} bytes of log, read in {read:?}, compared in {:?} ({changed} changed)",
+        began.elapsed()
+    );
 }
 
 fn bare_rusqlite(transactions: u64) -> Duration {
@@ -107,14 +241,26 @@ fn bare_rusqlite(transactions: u64) -> Duration {
 
 fn main() {
     for round in 1..=3 {
-        let (ledger, transactions) = through_the_ledger();
-        let bare = bare_rusqlite(transactions);
+        let ok = through_the_ledger(batch, BATCHES);
+        let bare = bare_rusqlite(ok.transactions);
         let records = u32::try_from(BATCHES * RECORDS).unwrap();
         println!(
-            "round {round}: {:.0} ns a record through the ledger ({transactions} transactions), {:.0} ns bare; ratio {:.2}",
-            ledger.as_nanos() as f64 / f64::from(records),
+            "round {round}: {:.0} ns a record through the ledger ({} transactions), {:.0} ns bare; ratio {:.2}",
+            ok.took.as_nanos() as f64 / f64::from(records),
+            ok.transactions,
             bare.as_nanos() as f64 / f64::from(records),
-            bare.as_secs_f64() / ledger.as_secs_f64(),
+            bare.as_secs_f64() / ok.took.as_secs_f64(),
+        );
+        let bad = through_the_ledger(failing, BATCHES / 10);
+        println!(
+            "round {round}: ok {:.0} ns of processor and {:.0} bytes a record; failing {:.0} ns and {:.0} bytes; {:.1} and {:.1} times",
+            ok.processor_ns,
+            ok.bytes,
+            bad.processor_ns,
+            bad.bytes,
+            bad.processor_ns / ok.processor_ns,
+            bad.bytes / ok.bytes,
         );
     }
+    plan();
 }

@@ -8,17 +8,10 @@ use crate::recovery::Ended;
 use crate::run::{self, StoredBatch, StoredRun, Totals};
 use crate::seal::sealed;
 use crate::work::{Origin, RunInMemory, StoredRoute, Work};
-use crate::{chunk, opening, recovery, task};
-use crossdock_engine::ports::{
-    BatchCommit, DueRows, Intent, Payload, Progress, RecordRow, RunEnd, RunOpening, RunStart, StateWrite,
-};
-use crossdock_model::{
-    Checkpoint, Event, EventKind, Failure, RecordId, RouteName, RunId, RunStatus, Status, StepName, Timestamp,
-};
+use crate::{ask, chunk, opening, recovery, task};
+use crossdock_engine::ports::{BatchCommit, Intent, Payload, Progress, RunEnd, RunOpening, RunStart, StateWrite};
+use crossdock_model::{Checkpoint, Event, EventKind, Failure, RecordId, RunStatus, StepName, Timestamp};
 use rusqlite::{OptionalExtension, params_from_iter};
-
-/// How many records that were rolled back a run is told of; it keeps them in memory.
-const ROLLED_BACK_KNOWN_MAX: u32 = 100_000;
 
 /// An answer that is given once the transaction is on disk, whether it is yes or no.
 pub(crate) type Answer<T> = Result<T, LedgerError>;
@@ -66,10 +59,10 @@ pub(crate) fn begin_run(work: &mut Work<'_>, start: RunStart) -> Done<RunOpening
     work.memory.runs.insert(start.run, RunInMemory { run, changed: false });
     opening::release_waiting(work, route, start.at.0)?;
     let (pending, next_due) = opening::waiting(work.conn, route)?;
-    let open = open(work, route)?;
+    let open = ask::open(work, route)?;
     let stored = StoredRoute::by_key(work.conn, route)?;
-    let mut open = rows(work, open)?;
-    for stored in rolled_back(work, route)? {
+    let mut open = ask::rows(work, open)?;
+    for stored in ask::rolled_back(work, route)? {
         let run = work.run_id(stored.run)?;
         open.push(stored.with_payload(Payload::Unchanged, run));
     }
@@ -84,44 +77,6 @@ pub(crate) fn begin_run(work: &mut Work<'_>, start: RunStart) -> Done<RunOpening
         deaths: opening::deaths(work.conn, route, key, stored.checkpoint_at)?,
         checkpoint: stored.checkpoint.map(Checkpoint),
     }))
-}
-
-/// The open records of a route, oldest first.
-fn open(work: &Work<'_>, route: i64) -> Result<Vec<StoredRecord>, LedgerError> {
-    let sql = format!("SELECT {} FROM record r WHERE r.route = ?1 AND r.open = 1 ORDER BY r.key", record::COLUMNS);
-    work.conn.prepare_cached(&sql)?.query_and_then([route], StoredRecord::read)?.collect()
-}
-
-/// Records that were rolled back and are not open, the latest ones: if their source gives one again it begins anew,
-/// under other keys.
-fn rolled_back(work: &Work<'_>, route: i64) -> Result<Vec<StoredRecord>, LedgerError> {
-    let sql = format!(
-        "SELECT {} FROM record r WHERE r.route = ?1 AND r.status = 'rolled-back' AND r.open = 0
-         ORDER BY r.at DESC LIMIT {ROLLED_BACK_KNOWN_MAX}",
-        record::COLUMNS
-    );
-    work.conn.prepare_cached(&sql)?.query_and_then([route], StoredRecord::read)?.collect()
-}
-
-/// Open records for which something was or may have been applied, without their payloads.
-pub(crate) fn open_applied(work: &Work<'_>, route: &RouteName) -> Done<Vec<RecordRow>> {
-    let Some(route) = work.known_route(route) else { return Ok(Ok(Vec::new())) };
-    let wanted = |stored: &StoredRecord| !stored.applied.is_empty() || stored.status == Status::Indeterminate;
-    let rows = open(work, route)?.into_iter().filter(wanted).map(|stored| {
-        let run = work.run_id(stored.run)?;
-        Ok(stored.with_payload(Payload::Unchanged, run))
-    });
-    Ok(Ok(rows.collect::<Result<_, LedgerError>>()?))
-}
-
-fn rows(work: &Work<'_>, stored: Vec<StoredRecord>) -> Result<Vec<RecordRow>, LedgerError> {
-    stored
-        .into_iter()
-        .map(|record| {
-            let run = work.run_id(record.run)?;
-            record.into_row(work.conn, run)
-        })
-        .collect()
 }
 
 /// Notes what a destination is about to be asked to do.
@@ -204,7 +159,7 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
     if let Some(Checkpoint(checkpoint)) = commit.checkpoint {
         pass(work, route, &commit.passed)?;
         if commit.settles_open {
-            for before in open(work, route)? {
+            for before in ask::open(work, route)? {
                 close(work, before)?;
             }
         }
@@ -298,92 +253,6 @@ pub(crate) fn write_state(
         .prepare_cached("INSERT OR REPLACE INTO plugin_state VALUES (?, ?, ?, ?, ?, ?)")?
         .execute(params_from_iter(sealed("plugin_state", values)))?;
     Ok(())
-}
-
-/// The durable state of the plugin at a step.
-pub(crate) fn state(work: &Work<'_>, route: &RouteName, step: &StepName) -> Done<Vec<(String, Vec<u8>)>> {
-    let Some(route) = work.known_route(route) else { return Ok(Ok(Vec::new())) };
-    let mut statement = work.conn.prepare_cached(
-        "SELECT key, route, step, name, value, crc FROM plugin_state WHERE route = ?1 AND step = ?2 ORDER BY name",
-    )?;
-    let mut rows = statement.query((route, step.as_str()))?;
-    let mut state = Vec::new();
-    while let Some(row) = rows.next()? {
-        crate::seal::check("plugin_state", row, 5)?;
-        state.push((row.get(3)?, row.get(4)?));
-    }
-    Ok(Ok(state))
-}
-
-/// Records whose time has come, and how many wait beside them.
-pub(crate) fn due(
-    work: &Work<'_>,
-    route: &RouteName,
-    of_run: Option<&RunId>,
-    now: Timestamp,
-    limit: u32,
-) -> Done<DueRows> {
-    let Some(route) = work.known_route(route) else { return Ok(Ok(DueRows::default())) };
-    let run = match of_run {
-        None => None,
-        Some(run) => match run::find(work.conn, &run.0)? {
-            Some(run) if run.route == route => Some(run.key),
-            _ => return Ok(Ok(DueRows::default())),
-        },
-    };
-    let (whose, key) = run.map_or(("r.route = ?1", route), |run| ("r.run = ?1", run));
-    let waiting = format!("{whose} AND r.due IS NOT NULL AND r.open = 0 AND r.status <> 'rolling-back'");
-    let sql = format!(
-        "SELECT {} FROM record r WHERE {waiting} AND r.due <= ?2 ORDER BY r.due, r.key LIMIT ?3",
-        record::COLUMNS
-    );
-    let stored = work
-        .conn
-        .prepare_cached(&sql)?
-        .query_and_then((key, now.0, limit), StoredRecord::read)?
-        .collect::<Result<Vec<_>, _>>()?;
-    let all: i64 = work
-        .conn
-        .prepare_cached(&format!("SELECT count(*) FROM record r WHERE {waiting}"))?
-        .query_row([key], |row| row.get(0))?;
-    // The earliest of the others comes right after those that are given.
-    let next_due: Option<i64> = work
-        .conn
-        .prepare_cached(&format!("SELECT r.due FROM record r WHERE {waiting} ORDER BY r.due, r.key LIMIT 1 OFFSET ?2"))?
-        .query_row((key, i64::try_from(stored.len()).unwrap_or(i64::MAX)), |row| row.get(0))
-        .optional()?;
-    let pending = u64::try_from(all).unwrap_or(0).saturating_sub(stored.len() as u64);
-    Ok(Ok(DueRows { rows: rows(work, stored)?, pending, next_due: next_due.map(Timestamp) }))
-}
-
-/// Records that are being undone, those whose row was made last first, and how many wait beside them.
-pub(crate) fn rolling_back(work: &Work<'_>, route: &RouteName, now: Timestamp, limit: u32) -> Done<DueRows> {
-    let Some(route) = work.known_route(route) else { return Ok(Ok(DueRows::default())) };
-    let all = "FROM record r WHERE r.route = ?1 AND r.status = 'rolling-back'";
-    let sql = format!("SELECT {} {all} AND r.due <= ?2 ORDER BY r.key DESC LIMIT ?3", record::COLUMNS);
-    let stored = work
-        .conn
-        .prepare_cached(&sql)?
-        .query_and_then((route, now.0, limit), StoredRecord::read)?
-        .collect::<Result<Vec<_>, _>>()?;
-    // Those that are given are the newest of those that are due: the others are older, or their time has not come.
-    let last = stored.last().map_or(i64::MAX, |record| record.key);
-    let (others, next_due): (i64, Option<i64>) = work
-        .conn
-        .prepare_cached(&format!("SELECT count(r.due), min(r.due) {all} AND (r.key < ?2 OR r.due > ?3)"))?
-        .query_row((route, last, now.0), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let pending = u64::try_from(others).unwrap_or(0);
-    Ok(Ok(DueRows { rows: rows(work, stored)?, pending, next_due: next_due.map(Timestamp) }))
-}
-
-/// These records, as far as they have a row.
-pub(crate) fn load(work: &Work<'_>, route: &RouteName, ids: &[RecordId]) -> Done<Vec<RecordRow>> {
-    let Some(route) = work.known_route(route) else { return Ok(Ok(Vec::new())) };
-    let mut stored = Vec::new();
-    for id in ids {
-        stored.extend(record::find(work.conn, route, &id.0)?);
-    }
-    Ok(Ok(rows(work, stored)?))
 }
 
 /// Notes that a run has ended, and whether its numbers add up.

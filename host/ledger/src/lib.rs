@@ -7,6 +7,7 @@
 //! **Never**: the clock, the network, plugins, the engine's decisions. What time it is comes in from outside.
 
 mod apply;
+mod ask;
 mod backup;
 mod chunk;
 mod codec;

@@ -1,6 +1,7 @@
 //! The ledger port, filled with SQLite.
 
 use crate::apply::{self, Answer, Done};
+use crate::ask;
 use crate::decide::{self, Decided, Decision};
 use crate::edit::{Edit, Edited};
 use crate::error::LedgerError;
@@ -344,15 +345,15 @@ impl Ledger for LedgerStore {
         now: Timestamp,
         limit: u32,
     ) -> PortFuture<'_, Result<DueRows, PortError>> {
-        self.port(Need::Nothing, move |work| apply::due(work, &route, of_run.as_ref(), now, limit))
+        self.port(Need::Nothing, move |work| ask::due(work, &route, of_run.as_ref(), now, limit))
     }
 
     fn rolling_back(&self, route: RouteName, now: Timestamp, limit: u32) -> PortFuture<'_, Result<DueRows, PortError>> {
-        self.port(Need::Nothing, move |work| apply::rolling_back(work, &route, now, limit))
+        self.port(Need::Nothing, move |work| ask::rolling_back(work, &route, now, limit))
     }
 
     fn open_applied(&self, route: RouteName) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>> {
-        self.port(Need::Nothing, move |work| apply::open_applied(work, &route))
+        self.port(Need::Nothing, move |work| ask::open_applied(work, &route))
     }
 
     fn tasks(&self, route: RouteName, now: Timestamp, limit: u32) -> PortFuture<'_, Result<DueTasks, PortError>> {
@@ -364,11 +365,11 @@ impl Ledger for LedgerStore {
     }
 
     fn load(&self, route: RouteName, ids: Vec<RecordId>) -> PortFuture<'_, Result<Vec<RecordRow>, PortError>> {
-        self.port(Need::Nothing, move |work| apply::load(work, &route, &ids))
+        self.port(Need::Nothing, move |work| ask::load(work, &route, &ids))
     }
 
     fn state(&self, route: RouteName, step: StepName) -> PortFuture<'_, Result<Vec<(String, Vec<u8>)>, PortError>> {
-        self.port(Need::Nothing, move |work| apply::state(work, &route, &step))
+        self.port(Need::Nothing, move |work| ask::state(work, &route, &step))
     }
 
     fn end_run(&self, end: RunEnd) -> PortFuture<'_, Result<(), PortError>> {

@@ -22,7 +22,7 @@ impl Machine {
     pub(super) fn end_if_done(&mut self) {
         let idle =
             self.flights.is_empty() && !self.reading && self.commits_under_way == 0 && !self.taking && !self.acking;
-        let idle = idle && !self.loading;
+        let idle = idle && !self.loading && !self.is_asking_connectors();
         let nothing_left = self.source_done
             && self.queue.is_empty()
             && self.chosen.is_empty()

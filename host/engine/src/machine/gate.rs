@@ -150,6 +150,10 @@ impl Machine {
         }
     }
 
+    pub(super) fn is_asking_connectors(&self) -> bool {
+        self.gates.iter().any(|gate| gate.asking)
+    }
+
     /// When the next connector that something waits for is to be asked.
     pub(super) fn next_check(&self) -> Option<Timestamp> {
         let waited_for = self.gates.iter().enumerate().filter(|(step, gate)| !gate.asking && self.waits_for(*step));

@@ -84,9 +84,14 @@ impl Machine {
         }
         if matches!(row.status, Status::RollingBack | Status::RollbackFailed) {
             let message = format!("record {} could not be undone, and the route does not go past it", row.id);
+            let failure = row.failure.clone().unwrap_or_default();
+            // Its row stays as it is, and the page it came with stays open.
+            note.passed = true;
+            note.row = Some(row);
+            flight.unfinished = true;
             return self.stop_for(
                 ErrorClass::NeedsOperator,
-                Failure { code: codes::STOPPED_AT_ROLLBACK.name.into(), message, ..row.failure.unwrap_or_default() },
+                Failure { code: codes::STOPPED_AT_ROLLBACK.name.into(), message, ..failure },
             );
         }
         let note = flight.note(member);

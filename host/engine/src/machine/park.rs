@@ -123,10 +123,22 @@ impl Machine {
                 row.attributes = flight.batch.attributes_of(position);
             }
             flight.note(member).at = Some(row.step.clone());
-            commit.tasks.extend(self.task_on_failure(flight, member));
+            if self.is_yet_to_be_undone(&row) {
+                row.status = Status::Processing;
+                row.due = Some(self.now);
+            } else {
+                commit.tasks.extend(self.task_on_failure(flight, member));
+            }
             commit.rows.push(row);
         }
         self.push_commit(commit);
+    }
+
+    /// What a record that was given up had applied is undone when its batch is settled; until then it has not come to
+    /// its end, and after a crash it is tried again.
+    fn is_yet_to_be_undone(&self, row: &RecordRow) -> bool {
+        let given_up = matches!(row.status, Status::Failed | Status::Rejected);
+        given_up && self.spec.policy.rollback == Rollback::Record && !row.applied.is_empty()
     }
 
     /// A batch waits with its records in order: every one of them gets an open row, so that the wait survives
@@ -149,9 +161,7 @@ impl Machine {
                 continue;
             }
             let mut row = self.row_for(flight, member, true, &given, &places);
-            let given_up = matches!(row.status, Status::Failed | Status::Rejected);
-            if given_up && self.spec.policy.rollback == Rollback::Record && !row.applied.is_empty() {
-                // What it had applied is undone when the batch is settled; until then it has not come to its end.
+            if self.is_yet_to_be_undone(&row) {
                 row.status = Status::Processing;
             } else {
                 commit.tasks.extend(self.task_on_failure(flight, member));
@@ -162,6 +172,8 @@ impl Machine {
             note.row = Some(row);
         }
         commit.events = self.record_events(flight, true);
+        // Its rows are of this run: they are counted when it is settled, whether anything is done for them or not.
+        flight.touched = true;
         self.push_commit(commit);
     }
 

@@ -4,7 +4,7 @@ use super::flight::{Flight, Given, Origin, Phase};
 use super::ledger_entry::SOURCE;
 use super::{Action, BatchNumber, Machine, counts_as_json};
 use crate::codes;
-use crate::plan::{Entry, LogLevel, OnError, Rollback};
+use crate::plan::{LogLevel, OnError, Rollback};
 use crate::ports::{
     AttemptKind, AttemptRow, BatchCommit, Chunk, ChunkColumn, Progress as StepProgress, RecordRow, StepCounts,
 };
@@ -135,6 +135,9 @@ impl Machine {
         let places: Vec<_> = flight.given.iter().map(|part| part.places(flight.members.len())).collect();
         commit.tasks = std::mem::take(&mut flight.tasks);
         let mut in_chunk = Vec::new();
+        if stays_open && self.does_all_or_nothing() {
+            leave_parts_under_way(&mut flight, &places);
+        }
         for member in 0..all {
             if let Some(row) = self.further_on(&flight, member) {
                 let (status, step) = (row.status, self.spec.step_index(&row.step).unwrap_or(0));
@@ -207,7 +210,7 @@ impl Machine {
     /// With `rollback = "record"`: what earlier steps applied for a record that failed is to be undone; so is the half
     /// of a chain that a cancelled run leaves.
     fn roll_back_if_wanted(&self, flight: &mut Flight, member: u32, places: &[Vec<Option<usize>>]) {
-        if self.spec.policy.rollback != Rollback::Record || matches!(self.spec.entry, Entry::Probe(_)) {
+        if self.spec.policy.rollback != Rollback::Record {
             return;
         }
         let entry = flight.members[member as usize];
@@ -216,7 +219,9 @@ impl Machine {
         // What waits in the ledger goes on waiting there: nobody would give it again.
         let half_done = self.cancelled && status == Status::Pending && flight.unfinished && flight.is_page();
         let note = flight.notes.get(&member);
-        if !(failed || half_done) || note.is_some_and(|note| note.passed || note.keeps_row) {
+        // Who asks what became of a record decides then what is to be done.
+        let by_probe = |note: &Note| note.failure.as_ref().is_some_and(|f| f.code == codes::PROBE_NOT_APPLIED.name);
+        if !(failed || half_done) || note.is_some_and(|note| note.passed || note.keeps_row || by_probe(note)) {
             return;
         }
         let before = note.and_then(|note| note.row.as_ref()).is_some_and(|row| !row.applied.is_empty());
@@ -384,6 +389,20 @@ impl Machine {
             receipt: None,
             exchanges: Vec::new(),
         });
+    }
+}
+
+/// Parts for which no step did anything are ok only together with the record they come from, once that stays as it is.
+fn leave_parts_under_way(flight: &mut Flight, places: &[Vec<Option<usize>>]) {
+    for member in flight.came..flight.members.len() {
+        let Ok(part) = u32::try_from(member) else { break };
+        let known =
+            flight.notes.get(&part).and_then(|note| note.row.as_ref()).is_some_and(|row| !row.applied.is_empty());
+        let applied = known || places.iter().any(|places| places[member].is_some());
+        let entry = flight.members[member];
+        if entry.status == Status::Ok && !applied {
+            flight.set(part, Status::Processing, entry.step.into());
+        }
     }
 }
 

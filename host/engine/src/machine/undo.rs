@@ -120,7 +120,9 @@ impl Machine {
     /// The plan: one commit, durable before its first step.
     pub(super) fn on_open_applied(&mut self, rows: Vec<RecordRow>) {
         self.undoing.plan = Plan::Made;
-        let over = [Status::RolledBack, Status::RollingBack, Status::RollbackFailed];
+        // What a person has decided stays as it is.
+        let over =
+            [Status::RolledBack, Status::RollingBack, Status::RollbackFailed, Status::Skipped, Status::Cancelled];
         let number = self.next_number();
         let mut commit = self.commit_of(number);
         commit.closes = true;

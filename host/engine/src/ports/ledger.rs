@@ -327,7 +327,7 @@ pub struct Chunk {
 
 /// What a destination step in the middle of a route has applied while its batch goes on. If the
 /// process dies before the batch is closed, the ledger makes open rows of it: status processing,
-/// this step, `applied` with these values. Of the payload of rows that exist, the same is true as for an
+/// this step, `applied` with these values, the generation of the last [`Intent`] for the record. Of the payload of rows that exist, the same is true as for an
 /// [`Intent`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {

@@ -335,13 +335,20 @@ impl MemLedger {
         self.deaths = if self.moved { 0 } else { self.deaths + 1 };
         let leftovers = std::mem::take(&mut self.inflight);
         let mut last: BTreeMap<String, usize> = BTreeMap::new();
+        let mut generations_of: BTreeMap<String, u32> = BTreeMap::new();
         for (at, leftover) in leftovers.iter().enumerate() {
             last.extend(leftover.ids.iter().map(|id| (id.clone(), at)));
+            if let Kind::Intent { generations, .. } = &leftover.kind {
+                generations_of.extend(leftover.ids.iter().cloned().zip(generations.iter().copied()));
+            }
         }
         for (at, leftover) in leftovers.iter().enumerate() {
             for (index, id) in leftover.ids.iter().enumerate() {
                 if matches!(leftover.kind, Kind::Progress(_)) || last.get(id) == Some(&at) {
                     self.recover_one(&run, leftover, index, id, now);
+                    if let (Some(stored), Some(generation)) = (self.rows.get_mut(id), generations_of.get(id)) {
+                        stored.row.generation = stored.row.generation.max(*generation);
+                    }
                 }
             }
         }

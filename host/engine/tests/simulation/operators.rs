@@ -2,8 +2,13 @@
 
 use crate::scenario::Life;
 use crossdock_engine::plan::{Role, Rollback};
-use crossdock_engine::ports::{Idempotency, Payload, RecordRow};
+use crossdock_engine::ports::{Applied, Idempotency, Payload, RecordRow};
 use crossdock_model::{RecordId, Status, StepName, Timestamp};
+
+/// What a person says of a step: nobody has a receipt.
+fn by_a_person(step: &StepName, in_doubt: bool) -> Applied {
+    Applied { step: step.clone(), target_id: String::new(), receipt: Vec::new(), in_doubt }
+}
 
 impl Life {
     fn rows(&self) -> Vec<RecordRow> {
@@ -36,6 +41,9 @@ impl Life {
     pub(crate) fn operate(&mut self) {
         for row in self.rows() {
             let source = row.step == StepName::source();
+            if self.has_parts(&row.id) && row.status != Status::RollbackFailed {
+                continue;
+            }
             match row.status {
                 Status::Failed | Status::Rejected if !row.open && !source && self.rng.one_in(8) => self.edit(&row),
                 Status::RolledBack if !row.open && !row.id.0.contains('/') && self.rng.one_in(8) => self.edit(&row),
@@ -51,6 +59,12 @@ impl Life {
         if self.rng.one_in(4) {
             self.settle_doubts();
         }
+    }
+
+    /// A record whose parts are known is not decided about without them.
+    fn has_parts(&self, id: &RecordId) -> bool {
+        let parts = format!("{id}/");
+        self.ledger.rows.keys().any(|other| other.starts_with(&parts))
     }
 
     /// The content is what it was: what counts here is that it might be another.
@@ -81,12 +95,7 @@ impl Life {
         self.ledger.decide(&row.id.0, |row| {
             let known = row.applied.iter().any(|applied| applied.step == row.step);
             if row.status == Status::Indeterminate && at_destination && !known {
-                row.applied.push(crossdock_engine::ports::Applied {
-                    step: row.step.clone(),
-                    target_id: String::new(),
-                    receipt: Vec::new(),
-                    in_doubt: true,
-                });
+                row.applied.push(by_a_person(&row.step, true));
             }
             (row.status, row.due) = (Status::Cancelled, None);
             if !row.applied.is_empty() {
@@ -153,7 +162,12 @@ impl Life {
                 true if step + 1 == self.steps.len() => Status::Ok,
                 true => Status::Skipped,
             };
-            self.ledger.decide(&row.id.0, |row| (row.status, row.due) = (status, None));
+            self.ledger.decide(&row.id.0, |row| {
+                (row.status, row.due) = (status, None);
+                if status == Status::Ok {
+                    row.applied.push(by_a_person(&row.step, false));
+                }
+            });
         }
     }
 }

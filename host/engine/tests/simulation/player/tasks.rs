@@ -135,7 +135,8 @@ impl Player<'_> {
                 given_up && same && attribute(task, "event.code") == code.as_bytes()
             }),
             HandlerKind::OnRollback => {
-                target_id = format!("{id}@{index}").into_bytes();
+                let by_a_person = attribute(task, "event.target_id").is_empty();
+                target_id = if by_a_person { String::new() } else { format!("{id}@{index}") }.into_bytes();
                 commit.attempts.iter().any(|attempt| {
                     let done = attempt.kind == AttemptKind::Compensate && attempt.outcome.is_success();
                     done && attempt.id == task.record && attempt.step == *step && attempt.generation == generation

@@ -67,6 +67,19 @@ impl Command {
         self.ended.is_some()
     }
 
+    /// Asks it to stop, as Ctrl-C does.
+    ///
+    /// # Errors
+    /// It has ended, or the system has no `kill`.
+    pub fn interrupt(&self) -> Result<()> {
+        let status = std::process::Command::new("kill").args(["-INT", &self.id().to_string()]).status();
+        let status = status.context("starting kill")?;
+        if !status.success() {
+            bail!("{} could not be interrupted", self.shown);
+        }
+        Ok(())
+    }
+
     /// Kills it with SIGKILL: it has no chance to put anything in order. Says whether it was still running.
     ///
     /// # Errors

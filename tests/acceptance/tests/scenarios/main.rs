@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod bad_input;
+mod chain_handlers;
+mod chain_kills;
+mod chain_outages;
+mod chain_rollback;
 mod guests;
 mod kills;
 mod lost_answers;

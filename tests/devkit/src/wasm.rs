@@ -13,7 +13,7 @@ use std::sync::Mutex;
 const TARGET: &str = "wasm32-wasip2";
 
 /// The plugins of this workspace.
-const PLUGINS: [&str; 4] = ["text-source", "map", "http-destination", "file-destination"];
+const PLUGINS: [&str; 5] = ["text-source", "http-source", "map", "http-destination", "file-destination"];
 
 /// Plugins that were built, by the name of their package.
 #[derive(Debug, Clone)]
@@ -37,8 +37,8 @@ impl Plugins {
     }
 }
 
-/// Builds the plugins of this workspace (`text-source`, `map`, `http-destination`, `file-destination`), as they are
-/// shipped: in the profile `plugin`. The first time takes a minute; when everything is fresh, about a second, and
+/// Builds the plugins of this workspace (`text-source`, `http-source`, `map`, `http-destination`, `file-destination`), as
+/// they are shipped: in the profile `plugin`. The first time takes a minute; when everything is fresh, about a second, and
 /// within a process it happens once.
 ///
 /// # Errors

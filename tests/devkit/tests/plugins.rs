@@ -58,11 +58,13 @@ fn plugins_export_their_role_and_import_what_they_use() {
     check(&map, &["describe", "lifecycle", "transformer"], &[types]);
     let source = plugins.path("text-source").unwrap();
     check(&source, &["describe", "lifecycle", "source"], &[types, "log", "metrics"]);
+    let source = plugins.path("http-source").unwrap();
+    check(&source, &["describe", "lifecycle", "source"], &[types, "log", "metrics", "control", "secrets", "http"]);
     let full = ["describe", "lifecycle", "destination", "compensate", "probe"];
     let file = plugins.path("file-destination").unwrap();
     check(&file, &full, &[types, "log", "metrics", "state", "control"]);
     let http = plugins.path("http-destination").unwrap();
     check(&http, &full, &[types, "log", "metrics", "state", "control", "secrets", "http"]);
     assert!(plugins.path("no-such-plugin").unwrap_err().to_string().contains("text-source"));
-    assert_eq!(plugins.iter().count(), 4);
+    assert_eq!(plugins.iter().count(), 5);
 }

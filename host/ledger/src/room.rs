@@ -51,15 +51,21 @@ impl Room {
 
     /// Gives up what was kept free.
     pub(crate) fn release(&mut self, conn: &Connection) -> Result<(), LedgerError> {
-        match std::fs::remove_file(&self.file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        self.give_up_ballast()?;
         if let Some(limit) = self.limit {
             let page = pragma(conn, "page_size")?.max(1);
             set_pages_max(conn, (signed(limit) / page).max(1))?;
         }
         Ok(())
+    }
+
+    /// Removes the file that only takes up room; says whether there was one.
+    pub(crate) fn give_up_ballast(&self) -> Result<bool, LedgerError> {
+        match std::fs::remove_file(&self.file) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// There must be room for it twice, so that something is left beside it.

@@ -18,7 +18,7 @@ use crossdock_engine::ports::{
     TaskCommit,
 };
 use crossdock_model::{Event, RecordId, RouteName, RunId, StepName, Timestamp};
-use rusqlite::TransactionBehavior;
+use rusqlite::{Connection, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -114,6 +114,30 @@ impl LedgerStore {
     /// folder cannot be written to.
     pub fn open(dir: impl AsRef<Path>, options: OpenOptions) -> Result<Self, LedgerError> {
         let dir = dir.as_ref();
+        let room = Room::new(dir, options.ballast_bytes);
+        let (lock, conn, memory) = match Self::settled(dir, options) {
+            // Without room not even the files beside the database can be made, for which SQLite has other words.
+            Err(LedgerError::DiskFull | LedgerError::Storage { .. }) if room.give_up_ballast()? => {
+                Self::settled(dir, options)?
+            }
+            settled => settled?,
+        };
+        let shared = Arc::new(Shared::new(options.max_bytes));
+        let (line, thread) = writer::start(Setup {
+            conn,
+            memory,
+            lock,
+            room,
+            full_wait_max: Duration::from_millis(options.full_wait_max_ms),
+            now: options.now,
+            shared: Arc::clone(&shared),
+        })?;
+        let inner = Inner { dir: dir.to_owned(), line: Some(line), thread: Some(thread), shared };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Opens the database and settles what a process that died left under way.
+    fn settled(dir: &Path, options: OpenOptions) -> Result<(WriterLock, Connection, Memory), LedgerError> {
         files::make_dir(dir)?;
         let lock = WriterLock::take(dir, options.process)?;
         files::put_in_place(dir)?;
@@ -125,18 +149,7 @@ impl LedgerStore {
         recovery::settle_all(&mut work, options.now, Ended::Process)?;
         work.flush()?;
         transaction.commit()?;
-        let shared = Arc::new(Shared::new(options.max_bytes));
-        let (line, thread) = writer::start(Setup {
-            conn,
-            memory,
-            lock,
-            room: Room::new(dir, options.ballast_bytes),
-            full_wait_max: Duration::from_millis(options.full_wait_max_ms),
-            now: options.now,
-            shared: Arc::clone(&shared),
-        })?;
-        let inner = Inner { dir: dir.to_owned(), line: Some(line), thread: Some(thread), shared };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok((lock, conn, memory))
     }
 
     /// The folder.

@@ -7,6 +7,8 @@ mod suite;
 use crossdock_engine::ports::*;
 use crossdock_ledger::*;
 use crossdock_model::*;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -100,6 +102,13 @@ fn stops_and_goes_on(store: &LedgerStore, make_room: impl FnOnce()) {
     println!("stopped after {stopped} records, went on to {last}");
 }
 
+/// Writes a file until nothing more fits on its disk; says how long it is.
+fn fill(file: &Path) -> u64 {
+    let mut file = File::create(file).unwrap();
+    while file.write_all(&[7u8; 512]).is_ok() {}
+    file.metadata().unwrap().len()
+}
+
 #[test]
 fn work_goes_on_by_itself_when_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
@@ -110,8 +119,22 @@ fn work_goes_on_by_itself_when_there_is_room() {
     if let Ok(disk) = std::env::var("CROSSDOCK_SMALL_DISK") {
         let filler = Path::new(&disk).join("filler");
         let store = LedgerStore::open(Path::new(&disk).join("data"), OpenOptions::new(Timestamp(9_000))).unwrap();
-        std::fs::write(&filler, vec![7u8; 9 * 1024 * 1024]).unwrap();
+        let free = fill(&filler);
+        File::options().write(true).open(&filler).unwrap().set_len(free - 2 * 1024 * 1024).unwrap();
         stops_and_goes_on(&store, || std::fs::remove_file(&filler).unwrap());
+        block(store.begin_run(start("r2"))).unwrap();
+        block(store.intend(intent("r2", 1, &["left"], true))).unwrap();
+        // As after the death of the process: nothing is worked into the file, and not a byte is free.
+        let kept = std::fs::read(store.dir().join("ledger.db-wal")).unwrap();
+        let (dir, database) = (store.dir().to_owned(), std::fs::read(store.dir().join("ledger.db")).unwrap());
+        drop(store);
+        std::fs::write(dir.join("ledger.db"), database).unwrap();
+        std::fs::write(dir.join("ledger.db-wal"), kept).unwrap();
+        fill(&filler);
+        let store = LedgerStore::open(&dir, OpenOptions::new(Timestamp(9_000))).unwrap();
+        std::fs::remove_file(&filler).unwrap();
+        let left = block(store.load(route(), vec![RecordId("left".into())])).unwrap();
+        assert_eq!(left.iter().map(|row| row.status).collect::<Vec<_>>(), [Status::Indeterminate]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a flight ends: what of it is written into the ledger.
 
-use super::flight::{Flight, Given, Origin, Phase};
+use super::flight::{Flight, Given, Note, Origin, Phase};
 use super::ledger_entry::SOURCE;
 use super::{Action, BatchNumber, Machine, counts_as_json};
 use crate::codes;

@@ -1,9 +1,16 @@
 //! What can be asked of the command, as clap reads it.
 
-use crate::since;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Args, Parser, Subcommand, value_parser};
-use crossdock::{RecordFilter, RecordId, RouteName, RunId, Status, StepName, Timestamp};
+mod choice;
+mod verbs;
+
+pub(crate) use choice::{Consent, Filter, Part, Which};
+pub(crate) use verbs::{
+    BackupArg, BackupArgs, DecideArgs, EventsArgs, ExplainArgs, FailuresArgs, InspectArgs, ProbeArgs, PruneArgs,
+    RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs, RestoreArgs, ResumeArgs, ResyncArgs,
+    RollbackListArgs, RouteArg, RunsArgs,
+};
+
+use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// The verbs by use, as `crossdock --help` shows them. A test holds it against the verbs there are.
@@ -18,7 +25,9 @@ Move records:
   run ROUTE               Run a route once
 
 See what became of them:
-  records                 List records, for example those that failed
+  report                  Where the records of every route stand, and what needs a person
+  failures                Failures by cause, and how to put them through again
+  records                 List records, for example those that failed; or write them as CSV
   record ID               Everything known of one record
   runs                    List runs
   events                  List the event log
@@ -29,6 +38,19 @@ Put right what went wrong:
   probe                   Ask the destination about records in doubt
   resolve                 Say what you found out about a record in doubt
   skip                    Leave records out for good
+  cancel                  Stop records for good, and undo what was done for them
+  rollback list           What is being undone, or could not be
+  rollback resume         Try again to undo what could not be
+  rollback mark-done      Say that you undid it by hand
+  plugin release ROUTE STEP
+                          Let a quarantined plugin be used again
+
+Look after the ledger:
+  ledger prune            Remove what is older than the project keeps it
+  ledger backup TO        Make a backup, also while routes run
+  ledger verify-backup DIR
+                          Check a backup as `verify` checks the ledger
+  ledger restore DIR      Make the ledger from a backup
 
 Understand:
   explain [CODE]          What an error code means and what to do about it
@@ -89,7 +111,15 @@ pub(crate) enum Verb {
     /// Reads what is new at the source, and takes up what waits for another attempt. The first Ctrl-C stops the run in
     /// good order, the second one at once; in both cases the next run goes on where this one stopped.
     Run(RouteArg),
-    /// List records, for example those that failed
+    /// Where the records of every route stand, and what needs a person
+    ///
+    /// Exit code 5 if any record is indeterminate or could not be undone, or a plugin is quarantined.
+    Report(ReportArgs),
+    /// Failures by cause, and how to put them through again
+    ///
+    /// Records whose failures differ only in numbers, names and ids have one cause; the largest group comes first.
+    Failures(FailuresArgs),
+    /// List records, for example those that failed; or write them as CSV
     ///
     /// Those that changed last come first.
     Records(RecordsArgs),
@@ -116,7 +146,14 @@ pub(crate) enum Verb {
     /// For `indeterminate` records of which only the other system can tell whether they were applied.
     Resolve(ResolveArgs),
     /// Leave records out for good
-    Skip(SkipArgs),
+    Skip(DecideArgs),
+    /// Stop records for good, and undo what was done for them
+    ///
+    /// What earlier steps had applied is undone at once, newest first; a record in doubt is asked about first.
+    Cancel(DecideArgs),
+    /// Rollbacks: what is being undone, or could not be
+    #[command(subcommand, arg_required_else_help = true)]
+    Rollback(Rollback),
     /// Connectors: sources and destinations
     #[command(subcommand, arg_required_else_help = true)]
     Connectors(Connectors),
@@ -125,7 +162,12 @@ pub(crate) enum Verb {
     Plugin(Plugin),
     /// What an error code means and what to do about it; without CODE, all codes
     Explain(ExplainArgs),
+    /// Look after the ledger: prune, backup, restore
+    #[command(subcommand, arg_required_else_help = true)]
+    Ledger(Ledger),
     /// Check the ledger: checksums, and that all numbers add up
+    ///
+    /// Exit code 5 if it is damaged, and also if records are indeterminate or could not be undone.
     Verify,
 }
 
@@ -141,215 +183,38 @@ pub(crate) enum Connectors {
 pub(crate) enum Plugin {
     /// What a plugin says of itself: role, settings, wishes. It is granted nothing
     Inspect(InspectArgs),
+    /// Let a quarantined plugin be used again at a step of a route
+    Release(ReleaseArgs),
 }
 
-/// A route.
-#[derive(Debug, Args)]
-pub(crate) struct RouteArg {
-    /// The route file. Example: routes/orders-to-erp.toml
-    #[arg(value_name = "ROUTE")]
-    pub(crate) route: PathBuf,
+/// How the ledger is looked after.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Remove what is older than the project's [retention] keeps it
+    ///
+    /// In small steps, between which runs go on. Never what is not settled, nor a payload that may still be needed;
+    /// failed records only if the project names an age for them.
+    Prune(PruneArgs),
+    /// Make a backup, also while routes run: a new folder, which appears when it is whole
+    Backup(BackupArgs),
+    /// Check a backup: its file, checksums, and that all numbers add up. Exit code 5 if it is not whole
+    VerifyBackup(BackupArg),
+    /// Make the ledger from a backup
+    ///
+    /// It is verified first. Records that were under way in it become indeterminate. What was done since the backup is
+    /// not known any more: the next run reads again from the restored checkpoint, and sends again with the same keys.
+    Restore(RestoreArgs),
 }
 
-/// Which records are meant: those for which everything that is given holds.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct Filter {
-    /// Of this route, by the name in its file. Example: --route orders-to-erp
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| RouteName::new(text))]
-    pub(crate) route: Option<RouteName>,
-    /// Last changed by this run. Example: --run 0199f0c2-6c1e-7d3a-9d53-0f2f6c1e7d3a
-    #[arg(long, value_name = "ID", value_parser = |text: &str| Ok::<_, String>(RunId(text.to_owned())))]
-    pub(crate) run: Option<RunId>,
-    /// Standing there. Example: --status failed
-    #[arg(long, value_name = "STATUS", value_parser = statuses())]
-    pub(crate) status: Option<Status>,
-    /// At this step; `source` for records that could not be read. Example: --step book
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| StepName::new(text))]
-    pub(crate) step: Option<StepName>,
-    /// With a failure of this code. Example: --code http-422
-    #[arg(long, value_name = "CODE")]
-    pub(crate) code: Option<String>,
-    /// Changed at this time or later: a time, a date (UTC), or how long ago in s, m, h, d or w. Examples: --since 2h,
-    /// --since 2026-03-01, --since 2026-03-01T08:00:00-05:00
-    #[arg(long, value_name = "TIME", value_parser = since::from_now)]
-    pub(crate) since: Option<Timestamp>,
-    /// With words that begin like these in the id or the failure. Example: --text "credit limit"
-    #[arg(long, value_name = "WORDS")]
-    pub(crate) text: Option<String>,
-}
-
-impl Filter {
-    /// Whether anything is given.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.filter() == RecordFilter::default()
-    }
-
-    /// The same in the façade's words.
-    pub(crate) fn filter(&self) -> RecordFilter {
-        RecordFilter {
-            route: self.route.clone(),
-            run: self.run.clone(),
-            status: self.status,
-            code: self.code.clone(),
-            since: self.since,
-            text: self.text.clone(),
-            id: None,
-            step: self.step.clone(),
-        }
-    }
-}
-
-/// Which part of a list.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Part {
-    /// At most so many, 1 to 10000. Example: --limit 500
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=10_000))]
-    pub(crate) limit: u32,
-    /// Go on where another list ended: what it gave as the next place. Example: --after r.1764000000000.17
-    #[arg(long, value_name = "CURSOR")]
-    pub(crate) after: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RecordsArgs {
-    #[command(flatten)]
-    pub(crate) filter: Filter,
-    #[command(flatten)]
-    pub(crate) part: Part,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RecordArgs {
-    /// The record's id. Example: 00111/19970102
-    #[arg(value_name = "ID", value_parser = record_id)]
-    pub(crate) id: RecordId,
-    /// Its route; needed if several routes have a record with this id. Example: --route orders-to-erp
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| RouteName::new(text))]
-    pub(crate) route: Option<RouteName>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RunsArgs {
-    /// Of this route, by the name in its file. Example: --route orders-to-erp
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| RouteName::new(text))]
-    pub(crate) route: Option<RouteName>,
-    #[command(flatten)]
-    pub(crate) part: Part,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EventsArgs {
-    /// Of this route, by the name in its file. Example: --route orders-to-erp
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| RouteName::new(text))]
-    pub(crate) route: Option<RouteName>,
-    /// Of this run. Example: --run 0199f0c2-6c1e-7d3a-9d53-0f2f6c1e7d3a
-    #[arg(long, value_name = "ID", value_parser = |text: &str| Ok::<_, String>(RunId(text.to_owned())))]
-    pub(crate) run: Option<RunId>,
-    /// About this record. Example: --record 00111/19970102
-    #[arg(long, value_name = "ID", value_parser = record_id)]
-    pub(crate) record: Option<RecordId>,
-    /// Give them as they happened. Example: crossdock events --record 00111/19970102 --oldest-first
-    #[arg(long)]
-    pub(crate) oldest_first: bool,
-    #[command(flatten)]
-    pub(crate) part: Part,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ResyncArgs {
-    /// These records; may be given several times. Example: --record 00111/19970102 --record 00187/19970214
-    #[arg(long, value_name = "ID", value_parser = record_id, num_args = 1..)]
-    pub(crate) record: Vec<RecordId>,
-    #[command(flatten)]
-    pub(crate) filter: Filter,
-    /// Show what would happen, and how to do it; the default. Example: crossdock resync --status failed --plan
-    #[arg(long, conflicts_with_all = ["apply", "yes"])]
-    pub(crate) plan: bool,
-    /// Do what a plan says, if nothing has changed since. Example: crossdock resync --apply 3f9c0d1e2b4a5968
-    #[arg(long, value_name = "HASH", conflicts_with_all = ["yes", "record", "Filter"])]
-    pub(crate) apply: Option<String>,
-    /// Plan and do it at once; needs a choice of records. Example: crossdock resync --code http-422 --yes
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ProbeArgs {
-    /// These records; may be given several times. Example: --record 00111/19970102
-    #[arg(long, value_name = "ID", value_parser = record_id, num_args = 1..)]
-    pub(crate) record: Vec<RecordId>,
-    #[command(flatten)]
-    pub(crate) filter: Filter,
-}
-
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("found").required(true))]
-pub(crate) struct ResolveArgs {
-    /// The record; may be given several times. Example: --record 00111/19970102
-    #[arg(long, value_name = "ID", value_parser = record_id, num_args = 1.., required = true)]
-    pub(crate) record: Vec<RecordId>,
-    /// Its route; needed if several routes have a record with this id. Example: --route orders-to-erp
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| RouteName::new(text))]
-    pub(crate) route: Option<RouteName>,
-    /// It was applied: the record is ok. Example: --applied --target-id INV-3307
-    #[arg(long, group = "found")]
-    pub(crate) applied: bool,
-    /// It was not applied: the record is failed and can be put through again. Example: --not-applied
-    #[arg(long, group = "found")]
-    pub(crate) not_applied: bool,
-    /// The id that the other system gave the record; one record only. Example: --target-id INV-3307
-    #[arg(long, value_name = "ID", requires = "applied", conflicts_with = "not_applied")]
-    pub(crate) target_id: Option<String>,
-    /// How you know; goes into the event log. Example: --reason "found in the ERP, ticket 4711"
-    #[arg(long, value_name = "TEXT", value_parser = reason)]
-    pub(crate) reason: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SkipArgs {
-    /// The record; may be given several times. Example: --record 00111/19970102
-    #[arg(long, value_name = "ID", value_parser = record_id, num_args = 1.., required = true)]
-    pub(crate) record: Vec<RecordId>,
-    /// Its route; needed if several routes have a record with this id. Example: --route orders-to-erp
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| RouteName::new(text))]
-    pub(crate) route: Option<RouteName>,
-    /// Why; goes into the event log. Example: --reason "entered by hand, ticket 4711"
-    #[arg(long, value_name = "TEXT", value_parser = reason)]
-    pub(crate) reason: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct InspectArgs {
-    /// The plugin's file. Example: target/plugins/map.wasm
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExplainArgs {
-    /// The code that an error gave. Example: route-unknown-key
-    #[arg(value_name = "CODE")]
-    pub(crate) code: Option<String>,
-}
-
-fn statuses() -> impl TypedValueParser<Value = Status> {
-    PossibleValuesParser::new(Status::ALL.iter().map(|status| status.as_str()))
-        .try_map(|word| Status::from_word(&word).ok_or("not a status"))
-}
-
-fn record_id(text: &str) -> Result<RecordId, String> {
-    match text.len() {
-        0 => Err("a record's id is not empty".to_owned()),
-        n if n > RecordId::MAX_BYTES => Err(format!("a record's id has at most {} bytes", RecordId::MAX_BYTES)),
-        _ => Ok(RecordId(text.to_owned())),
-    }
-}
-
-fn reason(text: &str) -> Result<String, String> {
-    match text.trim() {
-        "" => Err("say why, in a few words".to_owned()),
-        text => Ok(text.to_owned()),
-    }
+/// What can be done with rollbacks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rollback {
+    /// What is being undone, or could not be, and what is still to be done
+    List(RollbackListArgs),
+    /// Try again to undo what could not be, with all attempts; and go on with what is being undone
+    Resume(ResumeArgs),
+    /// Say that you undid by hand what could not be
+    MarkDone(DecideArgs),
 }
 
 #[cfg(test)]
@@ -414,7 +279,8 @@ mod tests {
     #[test]
     fn what_is_asked_is_understood() {
         check("crossdock run r.toml --data d", Ok("data: Some(\"d\")"));
-        check("crossdock --json records --status failed", Ok("status: Some(Failed)"));
+        check("crossdock --json records --status failed", Ok("status: [Failed]"));
+        check("crossdock records --status failed,rejected", Ok("status: [Failed, Rejected]"));
         check("crossdock records --status faild", Err("'failed'"));
         check("crossdock records --status faild", Err("rollback-failed"));
         check("crossdock records --limit 0", Err("1..=10000"));
@@ -431,9 +297,23 @@ mod tests {
         check("crossdock resolve --record a --not-applied --target-id 1 --reason r", Err("cannot be used with"));
         check("crossdock resolve --record a --applied --target-id 1 --reason r", Ok("target_id: Some(\"1\")"));
         check("crossdock skip --record a", Err("--reason"));
-        check("crossdock skip --reason r", Err("--record"));
+        check("crossdock skip --code c --reason r --yes", Ok("yes: true"));
+        check("crossdock skip --code c --reason r --yes --plan", Err("cannot be used with"));
+        check("crossdock cancel --status pending --reason r --confirm abc", Ok("confirm: Some(\"abc\")"));
+        check("crossdock resync --record a --edit f.json", Ok("edit: Some(\"f.json\")"));
+        check("crossdock resync --apply abc --edit f.json", Err("cannot be used with"));
+        check("crossdock resync --apply abc --recorded", Err("cannot be used with"));
+        check("crossdock rollback list --route r", Ok("Rollback(List"));
+        check("crossdock rollback resume", Ok("Rollback(Resume"));
+        check("crossdock rollback mark-done --record a", Err("--reason"));
+        check("crossdock records --csv - --json", Err("cannot be used with"));
+        check("crossdock records --until 2h", Ok("until: Some"));
+        check("crossdock plugin release r ship --reason fixed", Ok("Plugin(Release"));
         check("crossdock connectors check r.toml", Ok("Connectors(Check"));
         check("crossdock plugin inspect p.wasm", Ok("Plugin(Inspect"));
+        check("crossdock ledger prune --dry-run", Ok("dry_run: true"));
+        check("crossdock ledger restore b --replace", Ok("replace: true"));
+        check("crossdock ledger backup", Err("<TO>"));
         check("crossdock explain", Ok("code: None"));
     }
 }

@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_codes_that_are_said_have_pages() {
-        for code in ["records-none", "records-several-routes"] {
+        for code in ["records-changed", "records-none", "records-several-routes"] {
             assert!(crossdock::explain(code).is_some(), "{code}");
         }
     }

@@ -3,11 +3,22 @@
 use crate::fail::Fail;
 use crate::out::Out;
 use crate::progress::Display;
-use crossdock::{RunReport, Running};
+use crate::summary;
+use crossdock::{Host, RunReport, Running};
 use std::time::{Duration, Instant};
 
 /// How often the progress is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A run to its end, with its summary. Gives the exit code.
+///
+/// # Errors
+/// As [`follow`].
+pub(crate) async fn watch(out: &Out, host: &Host, running: Running) -> Result<u8, Fail> {
+    let report = follow(running, out).await?;
+    summary::show(out, host, &report, None)?;
+    Ok(report.exit_code())
+}
 
 /// Waits for the durable end of a run and shows how it gets on. The first signal stops the run in good order.
 ///
@@ -17,7 +28,7 @@ pub(crate) async fn follow(running: Running, out: &Out) -> Result<RunReport, Fai
     let progress = running.progress();
     let canceller = running.canceller();
     let mut signals = Signals::new()?;
-    let mut display = Display::new(out, Instant::now());
+    let mut display = Display::new(out, running.expected(), Instant::now());
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut stopping = false;
     let finish = running.finish();

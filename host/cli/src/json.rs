@@ -5,8 +5,8 @@ use crate::text::time;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crossdock::{
-    Applied, AttemptDetail, ChunkEntry, Exchange, InFlight, LoggedEvent, Page, Payload, RecordDetail, RecordRow,
-    RecordSummary, RunSummary, Status, Timestamp,
+    Applied, AttemptDetail, ChunkEntry, Exchange, FailureGroup, InFlight, LoggedEvent, Page, Payload, Quarantined,
+    RecordDetail, RecordRow, RecordSummary, RunSummary, Status, TaskDetail, Timestamp, VerifyReport,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -23,9 +23,9 @@ pub(crate) fn record(record: &RecordSummary) -> Value {
         record.target_ids.iter().map(|(step, id)| (step.to_string(), id.as_str().into())).collect();
     json!({
         "route": record.route, "id": record.id, "parent": record.parent, "status": record.status,
-        "step": record.step, "code": record.code, "message": record.message, "attempts": record.attempts,
+        "step": record.step, "code": record.code, "message": record.message, "fingerprint": record.fingerprint, "attempts": record.attempts,
         "generation": record.generation, "due": maybe(record.due), "run": record.run, "batch": record.batch,
-        "at": time(record.at), "target_ids": target_ids, "next_run_takes_it_up": record.open,
+        "at": time(record.at), "target_ids": target_ids, "next_run_takes_it_up": record.open, "content_kept": record.kept,
     })
 }
 
@@ -40,6 +40,8 @@ pub(crate) fn detail(detail: &RecordDetail) -> Value {
         "applied": detail.row.as_ref().map(|row| row.applied.iter().map(applied).collect::<Vec<_>>()),
         "attempts_made": detail.attempts.iter().map(attempt).collect::<Vec<_>>(),
         "went_through": detail.chunks.iter().map(chunk).collect::<Vec<_>>(),
+        "to_undo": detail.to_undo.iter().map(applied).collect::<Vec<_>>(),
+        "handlers": detail.tasks.iter().map(task).collect::<Vec<_>>(),
         "in_flight": detail.in_flight.as_ref().map(in_flight),
         "events": detail.events.iter().map(event).collect::<Vec<_>>(),
     });
@@ -62,19 +64,45 @@ fn attributes(row: &RecordRow) -> Value {
     row.attributes.iter().map(|(name, value)| (name.clone(), bytes(value))).collect::<Map<_, _>>().into()
 }
 
-fn applied(applied: &Applied) -> Value {
-    json!({ "step": applied.step, "target_id": applied.target_id, "receipt": bytes(&applied.receipt) })
+/// What a destination did for a record.
+pub(crate) fn applied(applied: &Applied) -> Value {
+    json!({
+        "step": applied.step, "target_id": applied.target_id, "receipt": bytes(&applied.receipt),
+        "in_doubt": applied.in_doubt,
+    })
 }
 
 fn attempt(detail: &AttemptDetail) -> Value {
     let attempt = &detail.attempt;
     json!({
-        "run": detail.run, "step": attempt.step, "attempt": attempt.attempt, "generation": attempt.generation,
+        "run": detail.run, "step": attempt.step, "kind": attempt.kind, "attempt": attempt.attempt, "generation": attempt.generation,
         "began": time(attempt.began), "ended": time(attempt.ended), "outcome": attempt.outcome.as_str(),
         "failure": attempt.failure, "target_id": attempt.target_id,
         "receipt": attempt.receipt.as_deref().map(bytes),
         "exchanges": attempt.exchanges.iter().map(exchange).collect::<Vec<_>>(),
     })
+}
+
+fn task(task: &TaskDetail) -> Value {
+    json!({
+        "handler": task.place.name(), "run": task.run, "generation": task.generation,
+        "standing": task.standing.as_str(), "attempts": task.attempts, "failure": task.failure, "due": maybe(task.due),
+        "at": time(task.at),
+    })
+}
+
+/// Failures of one cause.
+pub(crate) fn group(group: &FailureGroup) -> Value {
+    json!({
+        "route": group.route, "step": group.step, "code": group.code, "fingerprint": group.fingerprint,
+        "count": group.count, "first": time(group.first_at), "last": time(group.last_at), "sample": group.sample,
+        "message": group.message,
+    })
+}
+
+/// A plugin that is not used any more in a route.
+pub(crate) fn quarantined(found: &Quarantined) -> Value {
+    json!({ "step": found.step, "digest": found.digest, "reason": found.reason, "since": time(found.at) })
 }
 
 fn exchange(exchange: &Exchange) -> Value {
@@ -117,7 +145,18 @@ pub(crate) fn run(run: &RunSummary) -> Value {
     })
 }
 
-fn maybe(at: Option<Timestamp>) -> Option<String> {
+/// What was found in a ledger, or in a backup of one.
+pub(crate) fn verified(report: &VerifyReport) -> Value {
+    let violations = report.violations.iter().map(|found| json!({ "kind": found.kind, "message": found.message }));
+    json!({
+        "whole": report.is_whole(), "rows": report.rows, "runs": report.runs, "batches": report.batches,
+        "records": report.records, "chunk_records": report.chunk_records, "events": report.events,
+        "violations": violations.collect::<Vec<_>>(), "unlisted": report.unlisted,
+    })
+}
+
+/// A time, if there is one.
+pub(crate) fn maybe(at: Option<Timestamp>) -> Option<String> {
     at.map(time)
 }
 

@@ -1,10 +1,13 @@
 //! Questions that change nothing: routes, connectors, plugins, codes, the ledger's health.
 
+use crate::args::ReleaseArgs;
 use crate::fail::Fail;
+use crate::json;
 use crate::out::Out;
+use crate::report;
 use crate::resync::connectors as connector_table;
 use crate::text::{Cell, bytes, clean, clean_lines, count, indent, number, quote};
-use crossdock::{ErrorClass, Host, PluginReport, VerifyReport};
+use crossdock::{Error, ErrorClass, Host, PluginReport, Status, VerifyReport};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -170,33 +173,60 @@ fn unknown_code(code: &str) -> Fail {
     Fail::given(format!("explaining {code}: the host has no such code"), fix)
 }
 
+/// Lets a quarantined plugin be used again.
+///
+/// # Errors
+/// When none is quarantined there.
+pub(crate) async fn release(out: &Out, host: &Host, args: &ReleaseArgs) -> Result<(), Fail> {
+    let ReleaseArgs { route, step, reason } = args;
+    host.release_plugin(route, step, reason).await?;
+    if out.json {
+        return out.document(&json!({ "released": { "route": route, "step": step } }));
+    }
+    out.text(&format!("The plugin at step {step} of route {route} may be used again.\n"))
+}
+
 /// Checks the ledger. Gives the exit code.
 ///
 /// # Errors
 /// When there is no ledger, or it cannot be read at all.
 pub(crate) fn verify(out: &Out, host: &Host) -> Result<u8, Fail> {
     let report = host.verify()?;
+    // Of a ledger that is not whole this may not be to be had: what is wrong in it is said all the same.
+    let needs = needs_operator(host).unwrap_or(0);
     if out.json {
-        let violations = report.violations.iter().map(|found| json!({ "kind": found.kind, "message": found.message }));
-        out.document(&json!({
-            "whole": report.is_whole(), "rows": report.rows, "runs": report.runs, "batches": report.batches,
-            "records": report.records, "chunk_records": report.chunk_records, "events": report.events,
-            "violations": violations.collect::<Vec<_>>(), "unlisted": report.unlisted,
-        }))?;
+        let mut whole = json::verified(&report);
+        whole["needs_operator"] = needs.into();
+        out.document(&whole)?;
     } else {
-        out.text(&verified(out, &report))?;
+        let mut text = verified(out, &report, "ledger");
+        if needs > 0 {
+            let _ = writeln!(text, "\n{}", out.paint.error("Needs a person"));
+            report::calls(out, host, None).iter().for_each(|line| {
+                let _ = writeln!(text, "  {line}");
+            });
+        }
+        out.text(&text)?;
     }
-    Ok(if report.is_whole() { 0 } else { ErrorClass::NeedsOperator.exit_code() })
+    Ok(if report.is_whole() && needs == 0 { 0 } else { ErrorClass::NeedsOperator.exit_code() })
 }
 
-fn verified(out: &Out, report: &VerifyReport) -> String {
+/// How many records only a person can help.
+fn needs_operator(host: &Host) -> Result<u64, Fail> {
+    let routes = host.reports()?.routes().map_err(Error::from)?;
+    let of = |status| routes.iter().map(|route| u64::try_from(route.counts.get(status)).unwrap_or(0)).sum::<u64>();
+    Ok(of(Status::RollbackFailed) + of(Status::Indeterminate))
+}
+
+/// What was found in a ledger, or in a backup of one.
+pub(crate) fn verified(out: &Out, report: &VerifyReport, thing: &str) -> String {
     let paint = out.paint;
     let mut text = String::new();
     if report.is_whole() {
-        text.push_str("The ledger is whole: all checksums are right and all numbers add up.\n\n");
+        let _ = writeln!(text, "The {thing} is whole: all checksums are right and all numbers add up.\n");
     } else {
         let n = report.violations.len() as u64 + report.unlisted;
-        let _ = writeln!(text, "{}\n", paint.error(&format!("The ledger is not whole: {}.", count(n, "violation"))));
+        let _ = writeln!(text, "{}\n", paint.error(&format!("The {thing} is not whole: {}.", count(n, "violation"))));
         let mut table = out.table(&["kind", "what"]);
         for violation in &report.violations {
             table.add(vec![Cell::new(violation.kind), Cell::new(&violation.message)]);
@@ -205,7 +235,7 @@ fn verified(out: &Out, report: &VerifyReport) -> String {
         if report.unlisted > 0 {
             let _ = writeln!(text, "  … and {} more", number(report.unlisted));
         }
-        text.push_str("\nStop writing to it, keep a copy as evidence, and restore a copy that is whole.\n\n");
+        text.push_str("\nStop writing to it, keep a copy as evidence, and restore a backup that is whole.\n\n");
     }
     let lines = [
         ("runs", report.runs),

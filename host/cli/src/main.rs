@@ -5,6 +5,8 @@
 //! **Never**: the ledger, plugins or project files themselves, files at all, the network: the façade does that.
 
 mod args;
+mod chain;
+mod decide;
 mod fail;
 mod follow;
 mod json;
@@ -13,12 +15,14 @@ mod out;
 mod progress;
 mod record;
 mod records;
+mod report;
 mod resync;
 mod since;
 mod summary;
 mod text;
+mod upkeep;
 
-use args::{Cli, Connectors, Global, Plugin, Verb};
+use args::{Cli, Connectors, Global, Plugin, Rollback, Verb};
 use clap::Parser;
 use crossdock::{Host, HostOptions, find_project};
 use fail::Fail;
@@ -61,17 +65,25 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
     match &cli.verb {
         Verb::Check(args) => look::check(out, &host, &args.route).await?,
         Verb::Run(args) => return run(out, &host, &args.route).await,
+        Verb::Report(args) => return report::report(out, &host, args),
+        Verb::Failures(args) => report::failures(out, &host, args)?,
         Verb::Records(args) => records::records(out, &host, args)?,
         Verb::Record(args) => record::show(out, &host, args)?,
         Verb::Runs(args) => records::runs(out, &host, args)?,
         Verb::Events(args) => records::events(out, &host, args)?,
         Verb::Resync(args) => return resync::resync(out, &host, args).await,
-        Verb::Probe(args) => return resync::probe(out, &host, args).await,
-        Verb::Resolve(args) => resync::resolve(out, &host, args).await?,
-        Verb::Skip(args) => resync::skip(out, &host, args).await?,
+        Verb::Probe(args) => return decide::probe(out, &host, args).await,
+        Verb::Resolve(args) => return decide::resolve(out, &host, args).await,
+        Verb::Skip(args) => return decide::skip(out, &host, args).await,
+        Verb::Cancel(args) => return decide::cancel(out, &host, args).await,
+        Verb::Rollback(Rollback::List(args)) => return decide::rollbacks(out, &host, args),
+        Verb::Rollback(Rollback::Resume(args)) => return decide::resume(out, &host, args).await,
+        Verb::Rollback(Rollback::MarkDone(args)) => return decide::mark_done(out, &host, args).await,
         Verb::Connectors(Connectors::Check(args)) => return look::connectors(out, &host, &args.route).await,
         Verb::Plugin(Plugin::Inspect(args)) => look::inspect(out, &host, &args.file).await?,
+        Verb::Plugin(Plugin::Release(args)) => look::release(out, &host, args).await?,
         Verb::Explain(args) => look::explain(out, args.code.as_deref())?,
+        Verb::Ledger(verb) => return upkeep::ledger(out, &host, verb).await,
         Verb::Verify => return look::verify(out, &host),
     }
     Ok(0)

@@ -80,6 +80,26 @@ impl Out {
         }
     }
 
+    /// Writes what was asked for piece by piece.
+    ///
+    /// # Errors
+    /// As `write`.
+    pub(crate) fn stream(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), Fail>) -> Result<(), Fail> {
+        let mut stdout = Ends { inner: std::io::BufWriter::new(std::io::stdout().lock()), closed: false };
+        match write(&mut stdout) {
+            // Somebody who stopped reading is no error.
+            Err(_) if stdout.closed => Ok(()),
+            done => done,
+        }
+    }
+
+    /// The command that was typed, with other consent: to be typed in next.
+    pub(crate) fn again(add: &[&str]) -> String {
+        let given = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+        let words = given.filter(|word| word != "--plan").chain(add.iter().map(|&word| word.to_owned()));
+        std::iter::once("crossdock".to_owned()).chain(words.map(|word| quote(&word))).collect::<Vec<_>>().join(" ")
+    }
+
     /// Writes the JSON document that was asked for.
     ///
     /// # Errors
@@ -103,6 +123,30 @@ impl Out {
     pub(crate) fn fail(&self, fail: &Fail) {
         let text = if self.json { format!("{:#}\n", fail.to_json()) } else { fail.render(self.paint_err) };
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+/// A way out that remembers whether somebody stopped reading.
+struct Ends<W> {
+    inner: W,
+    closed: bool,
+}
+
+impl<W: Write> Ends<W> {
+    fn note<T>(&mut self, done: std::io::Result<T>) -> std::io::Result<T> {
+        done.inspect_err(|error| self.closed |= error.kind() == ErrorKind::BrokenPipe)
+    }
+}
+
+impl<W: Write> Write for Ends<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let done = self.inner.write(bytes);
+        self.note(done)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let done = self.inner.flush();
+        self.note(done)
     }
 }
 

@@ -1,7 +1,7 @@
 //! How a run is getting on, in one line.
 
 use crate::out::{Out, ProgressStyle};
-use crate::text::{number, span};
+use crate::text::{clean, number, span};
 use crossdock::{Progress, Status, Timestamp};
 use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use std::collections::VecDeque;
@@ -14,9 +14,14 @@ const RATE_OVER: Duration = Duration::from_secs(5);
 /// Between turns of the sign that says that something is still going on.
 const TURN_EVERY: Duration = Duration::from_millis(120);
 
+/// The most characters that are shown of why a connector cannot be used.
+const WHY_SHOWN: usize = 80;
+
 /// Shows the progress of a run on stderr.
 pub(crate) struct Display<'a> {
     out: &'a Out,
+    /// How many records the run was given.
+    of: Option<u64>,
     bar: Option<ProgressBar>,
     rate: Rate,
     said_at: Instant,
@@ -24,7 +29,8 @@ pub(crate) struct Display<'a> {
 }
 
 impl<'a> Display<'a> {
-    pub(crate) fn new(out: &'a Out, now: Instant) -> Self {
+    /// `of` is how many records the run was given, if it does not take what it finds.
+    pub(crate) fn new(out: &'a Out, of: Option<u64>, now: Instant) -> Self {
         let bar = (out.progress == ProgressStyle::Bar).then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = BarStyle::with_template("{spinner} {elapsed}  {wide_msg}") {
@@ -33,13 +39,13 @@ impl<'a> Display<'a> {
             bar.enable_steady_tick(TURN_EVERY);
             bar
         });
-        Self { out, bar, rate: Rate::default(), said_at: now, said: String::new() }
+        Self { out, of, bar, rate: Rate::default(), said_at: now, said: String::new() }
     }
 
     /// Shows how it is getting on, if it is time to.
     pub(crate) fn show(&mut self, progress: &Progress, now: Instant) {
         let rate = self.rate.per_second(progress.read + progress.resumed, now);
-        let line = || line(progress, rate, wall_clock());
+        let line = || line(progress, self.of, rate, wall_clock());
         match (&self.bar, self.out.progress) {
             (Some(bar), _) => bar.set_message(line()),
             (None, ProgressStyle::Lines) if now.duration_since(self.said_at) >= LINE_EVERY => {
@@ -91,9 +97,12 @@ impl Rate {
     }
 }
 
-fn line(progress: &Progress, rate: u64, now: Timestamp) -> String {
-    let mut parts = vec![format!("read {}", number(progress.read))];
-    if progress.resumed > 0 {
+fn line(progress: &Progress, of: Option<u64>, rate: u64, now: Timestamp) -> String {
+    let mut parts = match of {
+        Some(of) => vec![format!("{} of {}", number(progress.resumed), number(of))],
+        None => vec![format!("read {}", number(progress.read))],
+    };
+    if progress.resumed > 0 && of.is_none() {
         parts.push(format!("taken up {}", number(progress.resumed)));
     }
     parts.push(format!("{}/s", number(rate)));
@@ -105,6 +114,14 @@ fn line(progress: &Progress, rate: u64, now: Timestamp) -> String {
     }
     if progress.under_way > 0 {
         parts.push(format!("{} under way", number(progress.under_way)));
+    }
+    if progress.rolling_back > 0 {
+        parts.push(format!("{} to be undone", number(progress.rolling_back)));
+    }
+    for (step, down) in &progress.down {
+        let why = format!("{} {}", clean(&down.failure.code), clean(&down.failure.message));
+        let why: String = why.chars().take(WHY_SHOWN).collect();
+        parts.push(format!("waits for connector {step}: {}, asks again in {}", why.trim_end(), wait(down.until, now)));
     }
     match (progress.waiting, progress.next_due) {
         (0, None) => {}
@@ -128,12 +145,13 @@ fn wait(due: Timestamp, now: Timestamp) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crossdock::Counts;
+    use crossdock::{ConnectorDown, Counts, Failure, StepName};
 
     fn check(progress: Progress, expected: &str) {
-        assert_eq!(line(&progress, 812, Timestamp(0)), expected);
+        assert_eq!(line(&progress, None, 812, Timestamp(0)), expected);
     }
 
     #[test]
@@ -149,6 +167,16 @@ mod tests {
         check(
             waiting,
             "read 3,200 · 812/s · ok 3,100 · failed 1 · 64 under way · 3 wait for another attempt, next in 12 s",
+        );
+        let failure = Failure::new("http-503", "answered 503");
+        let down =
+            ConnectorDown { until: Timestamp(7_001), since: Timestamp(0), unauthorized: false, failure: failure };
+        let charge = StepName::new("charge").unwrap();
+        let down = Progress { resumed: 40, rolling_back: 2, down: vec![(charge, down)], ..Progress::default() };
+        assert_eq!(
+            line(&down, Some(5_000), 9, Timestamp(0)),
+            "40 of 5,000 · 9/s · ok 0 · 2 to be undone · waits for connector charge: http-503 answered 503, asks \
+             again in 8 s"
         );
         let held = Progress { under_way: 0, next_due: Some(Timestamp(-5)), resumed: 2, ..progress };
         check(held, "read 3,200 · taken up 2 · 812/s · ok 3,100 · failed 1 · next attempt in a moment");

@@ -1,14 +1,15 @@
 //! Everything known of one record, as a page that can be read.
 
 use crate::args::RecordArgs;
+use crate::chain::chain;
 use crate::fail::Fail;
 use crate::json;
 use crate::out::Out;
 use crate::records::{can_resync, event_table};
 use crate::text::{Mood, Paint, bytes, clean, clean_lines, count, indent, mood, quote, span, time};
 use crossdock::{
-    Applied, AttemptDetail, Error, Failure, Host, Outcome, Payload, RecordDetail, RecordFound, RecordId, RouteName,
-    Status,
+    Applied, AttemptDetail, AttemptKind, Error, Failure, Host, Outcome, Payload, RecordDetail, RecordFound, RecordId,
+    RouteName, Status, StepName, TaskDetail, TaskStanding,
 };
 use std::fmt::Write as _;
 
@@ -20,10 +21,20 @@ const SHOWN_MAX: usize = 4_000;
 /// # Errors
 /// When there is none with this id, when there are several, or the ledger cannot be read.
 pub(crate) fn show(out: &Out, host: &Host, args: &RecordArgs) -> Result<(), Fail> {
-    let found = host.reports()?.record(args.route.as_ref(), &args.id).map_err(Error::from)?;
+    let reader = host.reports()?;
+    let found = reader.record(args.route.as_ref(), &args.id).map_err(Error::from)?;
     match found {
         RecordFound::One(detail) if out.json => out.document(&json::detail(&detail)),
-        RecordFound::One(detail) => out.text(&page(out, &detail)),
+        RecordFound::One(detail) => {
+            let run = reader.run(&detail.summary.run).map_err(Error::from)?;
+            let steps: Vec<StepName> = run
+                .into_iter()
+                .flat_map(|run| run.steps)
+                .map(|(step, _)| step)
+                .filter(|s| *s != StepName::source())
+                .collect();
+            out.text(&page(out, &detail, &steps))
+        }
         RecordFound::None => Err(none(&args.id, args.route.as_ref())),
         RecordFound::Several(routes) => Err(several(out, &args.id, &routes)),
     }
@@ -51,13 +62,18 @@ fn several(out: &Out, id: &RecordId, routes: &[RouteName]) -> Fail {
     )
 }
 
-fn page(out: &Out, detail: &RecordDetail) -> String {
+fn page(out: &Out, detail: &RecordDetail, steps: &[StepName]) -> String {
     let paint = out.paint;
     let mut text = format!("{} {}\n\n", paint.bold("Record"), paint.bold(&clean(&detail.summary.id.0)));
     standing(&mut text, detail, paint);
     if let Some(failure) = detail.row.as_ref().and_then(|row| row.failure.as_ref()) {
         title(&mut text, "Failure", paint);
         show_failure(&mut text, failure, 2);
+    }
+    let chain = chain(out, detail, steps);
+    if !chain.is_empty() {
+        title(&mut text, "Steps", paint);
+        text.push_str(&chain);
     }
     content(&mut text, detail, paint);
     if let Some(row) = detail.row.as_ref().filter(|row| !row.attributes.is_empty()) {
@@ -73,6 +89,10 @@ fn page(out: &Out, detail: &RecordDetail) -> String {
     if !detail.attempts.is_empty() {
         title(&mut text, "Attempts, oldest first", paint);
         detail.attempts.iter().for_each(|attempt| show_attempt(&mut text, attempt, paint));
+    }
+    if !detail.tasks.is_empty() {
+        title(&mut text, "Handlers, oldest first", paint);
+        detail.tasks.iter().for_each(|task| show_task(&mut text, task, paint));
     }
     if !detail.chunks.is_empty() {
         title(&mut text, "Went through at the first attempt", paint);
@@ -107,6 +127,11 @@ fn standing(text: &mut String, detail: &RecordDetail, paint: Paint) {
         ("route", record.route.to_string()),
         ("status", format!("{} since {}", paint.mood(mood(record.status), record.status.as_str()), time(record.at))),
     ];
+    match record.status {
+        Status::RollbackFailed => lines.push(("", paint.error("could not be undone: a person has to see to it"))),
+        Status::Indeterminate => lines.push(("", paint.error("may have been applied, and nobody knows"))),
+        _ => {}
+    }
     if let Some(step) = &record.step {
         lines.push(("step", step.to_string()));
     }
@@ -121,7 +146,10 @@ fn standing(text: &mut String, detail: &RecordDetail, paint: Paint) {
         lines.push(("split from", clean(&parent.0).into_owned()));
     }
     if record.generation > 0 {
-        lines.push(("generation", format!("{}: its content was changed by a person", record.generation)));
+        lines.push((
+            "generation",
+            format!("{}: it was begun anew so often, with new content or after it was undone", record.generation),
+        ));
     }
     for (step, id) in &record.target_ids {
         lines.push(("target id", format!("{} ({step})", clean(id))));
@@ -201,7 +229,8 @@ fn show_attempt(text: &mut String, detail: &AttemptDetail, paint: Paint) {
     let changed = if attempt.generation > 0 { format!(", generation {}", attempt.generation) } else { String::new() };
     let _ = writeln!(
         text,
-        "  {} at {}{changed}  {}  {}  {}",
+        "  {}{} at {}{changed}  {}  {}  {}",
+        if attempt.kind == AttemptKind::Compensate { "undoing " } else { "" },
         attempt.attempt,
         attempt.step,
         time(attempt.began),
@@ -229,6 +258,21 @@ fn show_attempt(text: &mut String, detail: &AttemptDetail, paint: Paint) {
     }
 }
 
+fn show_task(text: &mut String, task: &TaskDetail, paint: Paint) {
+    let mood = match task.standing {
+        TaskStanding::Done => Mood::Good,
+        TaskStanding::Waiting => Mood::Between,
+        TaskStanding::GivenUp => Mood::Bad,
+    };
+    let standing = paint.mood(mood, task.standing.as_str());
+    let due = task.due.map(|due| format!(", due {}", time(due))).unwrap_or_default();
+    let calls = count(task.attempts, "call");
+    let _ = writeln!(text, "  {}  {standing}  {}  {calls}{due}", task.place, time(task.at));
+    if let Some(failure) = task.failure.as_ref().filter(|_| task.standing != TaskStanding::Done) {
+        show_failure(text, failure, 6);
+    }
+}
+
 fn next(out: &Out, detail: &RecordDetail) -> Vec<String> {
     let record = &detail.summary;
     let which = format!("--record {} --route {}", quote(&record.id.0), record.route);
@@ -245,8 +289,22 @@ fn next(out: &Out, detail: &RecordDetail) -> Vec<String> {
         lines.push(out.command(&format!("probe {which}")));
         lines.push(out.command(&format!("resolve {which} --applied --reason TEXT      (or --not-applied)")));
     }
-    if can_resync(record.status) {
+    match record.status {
+        Status::RollbackFailed => {
+            lines.push(out.command(&format!("rollback resume {which}      (when what failed is mended)")));
+            lines.push(out.command(&format!("rollback mark-done {which} --reason TEXT      (when undone by hand)")));
+        }
+        Status::RollingBack => lines.push(out.command(&format!("rollback resume {which}"))),
+        Status::RolledBack => {
+            lines.push(out.command(&format!("resync {which} --edit FILE      (begins anew with new content)")));
+        }
+        _ => {}
+    }
+    if can_resync(record.status) || record.status == Status::RolledBack && record.open {
         lines.push(out.command(&format!("skip {which} --reason TEXT")));
+    }
+    if can_resync(record.status) {
+        lines.push(out.command(&format!("cancel {which} --reason TEXT      (undoes what earlier steps applied)")));
     }
     if let Some(code) = record.code.as_deref().filter(|code| crossdock::explain(code).is_some()) {
         lines.push(out.command(&format!("explain {code}")));

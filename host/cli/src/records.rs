@@ -4,6 +4,7 @@ use crate::args::{EventsArgs, Part, RecordsArgs, RunsArgs};
 use crate::fail::Fail;
 use crate::json;
 use crate::out::Out;
+use crate::report;
 use crate::text::{Cell, Mood, clean, count, mood, number, time, time_s};
 use crossdock::{
     Cause, Cursor, Error, EventFilter, EventOrder, Host, LoggedEvent, Page, RecordSummary, RunStatus, RunSummary,
@@ -15,8 +16,15 @@ use crossdock::{
 /// # Errors
 /// When there is no ledger or it cannot be read.
 pub(crate) fn records(out: &Out, host: &Host, args: &RecordsArgs) -> Result<(), Fail> {
+    if args.groups {
+        return report::groups(out, host, &args.filter);
+    }
+    let filter = args.filter.filter();
+    if let Some(path) = &args.csv {
+        return report::export(out, path, |to| Ok(host.export_records(&filter, to)?), "record");
+    }
     let after = cursor(&args.part)?;
-    let page = host.reports()?.records(&args.filter.filter(), args.part.limit, after.as_ref()).map_err(Error::from)?;
+    let page = host.reports()?.records(&filter, args.part.limit, after.as_ref()).map_err(Error::from)?;
     if out.json {
         return out.document(&json::page("records", &page, json::record));
     }
@@ -74,8 +82,10 @@ fn run_table(out: &Out, runs: &[RunSummary]) -> String {
             Cause::Manual => "manual".to_owned(),
             Cause::Resync { plan } => format!("resync {plan}"),
             Cause::Probe => "probe".to_owned(),
+            Cause::Rollback => "rollback".to_owned(),
         };
         let counts: Vec<String> = run.counts.iter().map(|(status, n)| format!("{} {status}", number(n))).collect();
+        let calls = [Status::RollbackFailed, Status::Indeterminate].iter().any(|&status| run.counts.get(status) > 0);
         table.add(vec![
             Cell::new(&run.run.0),
             Cell::new(run.route.as_str()),
@@ -83,7 +93,7 @@ fn run_table(out: &Out, runs: &[RunSummary]) -> String {
             Cell::with(mood, run.status.as_str()),
             Cell::new(time_s(run.began)),
             Cell::new(number(run.read)),
-            Cell::new(counts.join(", ")),
+            Cell::with(if calls { Mood::Bad } else { Mood::Plain }, counts.join(", ")),
         ]);
     }
     table.render(0)
@@ -125,7 +135,11 @@ pub(crate) fn event_table(out: &Out, events: &[LoggedEvent], with_record: bool) 
     table.render(0)
 }
 
-fn cursor(part: &Part) -> Result<Option<Cursor>, Fail> {
+/// Where a list goes on.
+///
+/// # Errors
+/// When it is not a place in a list.
+pub(crate) fn cursor(part: &Part) -> Result<Option<Cursor>, Fail> {
     let parse = |text: &str| text.parse::<Cursor>().map_err(|error| Fail::from(Error::from(error)));
     part.after.as_deref().map(parse).transpose()
 }

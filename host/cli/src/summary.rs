@@ -2,8 +2,9 @@
 
 use crate::fail::Fail;
 use crate::out::Out;
+use crate::report;
 use crate::text::{Mood, Paint, clean, clean_lines, count, indent, mood, number, quote, span};
-use crossdock::{Failure, Host, RecordFilter, RecordSummary, RunReport, RunStatus, Status};
+use crossdock::{Failure, HandlerReport, Host, RecordFilter, RecordSummary, RunReport, RunStatus, Status};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -28,7 +29,15 @@ pub(crate) fn show(out: &Out, host: &Host, report: &RunReport, route: Option<&Pa
     } else {
         Vec::new()
     };
-    out.text(&render(report, &failures, &next(out, report, route), out.paint))
+    let mut text = render(report, &failures, &next(out, report, route), out.paint);
+    let calls = report::calls(out, host, Some(&report.route));
+    if !calls.is_empty() {
+        let _ = writeln!(text, "\n{}", out.paint.error(&format!("Route {} needs a person:", report.route)));
+        calls.iter().for_each(|line| {
+            let _ = writeln!(text, "  {line}");
+        });
+    }
+    out.text(&text)
 }
 
 fn first_failures(host: &Host, report: &RunReport) -> Result<Vec<RecordSummary>, Fail> {
@@ -100,12 +109,17 @@ fn numbers(out: &mut String, report: &RunReport, paint: Paint) {
             lines.push((status.to_string(), number(n), if n == 0 { Mood::Plain } else { mood(status) }));
         }
     }
+    if report.rolling_back > 0 {
+        lines.push(("to be undone".to_owned(), number(report.rolling_back), Mood::Between));
+    }
     let width = lines.iter().map(|(_, n, _)| n.len()).max().unwrap_or(0);
     for (what, n, mood) in lines {
         let _ = writeln!(out, "  {} {n:>width$}", paint.mood(mood, &format!("{what:<15}")));
     }
-    let steps: Vec<_> = report.steps.iter().filter(|step| step.counts.records_in > 0).collect();
-    if steps.len() > 1 {
+    handlers(out, report, paint);
+    let steps: Vec<_> =
+        report.steps.iter().filter(|step| step.counts.records_in > 0 || step.counts.undone > 0).collect();
+    if steps.len() > 1 || steps.iter().any(|step| step.counts.undone > 0) {
         out.push('\n');
         let width = steps.iter().map(|step| step.step.as_str().len()).max().unwrap_or(0);
         for step in steps {
@@ -117,6 +131,7 @@ fn numbers(out: &mut String, report: &RunReport, paint: Paint) {
                 (step.counts.retry, "to be tried again"),
                 (step.counts.unknown, "unknown"),
                 (step.counts.untouched, "untouched"),
+                (step.counts.undone, "undone"),
             ];
             let became: Vec<String> =
                 numbers.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{} {word}", number(*n))).collect();
@@ -129,6 +144,24 @@ fn numbers(out: &mut String, report: &RunReport, paint: Paint) {
                 became.join(", ")
             );
         }
+    }
+}
+
+/// What the handlers did, if the route has any.
+fn handlers(out: &mut String, report: &RunReport, paint: Paint) {
+    let HandlerReport { done, given_up, waiting } = report.handlers;
+    let numbers = [
+        (done, "called", Mood::Plain),
+        (given_up, "given up", Mood::Bad),
+        (waiting, "wait for the next run", Mood::Between),
+    ];
+    let said: Vec<String> = numbers
+        .into_iter()
+        .filter(|(n, ..)| *n > 0)
+        .map(|(n, what, mood)| paint.mood(mood, &format!("{} {what}", number(n))))
+        .collect();
+    if !said.is_empty() {
+        let _ = writeln!(out, "\n  handlers  {}", said.join(", "));
     }
 }
 
@@ -168,6 +201,20 @@ fn next(out: &Out, report: &RunReport, route: Option<&Path>) -> Vec<Next> {
     if has(Status::Indeterminate) {
         let what = "after looking into the other system: --applied or --not-applied".to_owned();
         next.push((out.command("resolve --record ID --applied --reason TEXT"), what));
+    }
+    if has(Status::RollbackFailed) {
+        let what = "tries again to undo them, when what kept it from being undone is mended".to_owned();
+        next.push((out.command(&format!("rollback resume --run {run}")), what));
+        let what = "when you undid it by hand".to_owned();
+        next.push((out.command("rollback mark-done --record ID --reason TEXT"), what));
+    }
+    if report.rolling_back > 0 {
+        let what = format!("goes on undoing the {} left", count(report.rolling_back, "record"));
+        next.push((out.command(&format!("rollback resume --route {}", report.route)), what));
+    }
+    if report.handlers.given_up > 0 {
+        let what = "which handlers were given up, and why".to_owned();
+        next.push((out.command(&format!("events --run {run}")), what));
     }
     let waiting = report.waiting.max(report.count(Status::Pending));
     if let Some(route) = route {

@@ -15,20 +15,28 @@ pub(crate) const DIGEST: Code = Code { name: "plugin-digest", page: include_str!
 
 codes! {
     "host-file-unreadable",
+    "host-file-unwritable",
     "host-internal",
     "host-no-project",
     "host-route-not-found",
     "host-secret-unreadable",
     "host-source-not-operational",
     "plugin-digest",
+    "plugin-not-quarantined",
     "probe-at-source",
     "probe-not-possible",
+    "records-changed",
     "records-none",
     "records-several-routes",
     "records-too-many",
     "resync-connector-down",
+    "resync-edit-one",
+    "resync-no-definition",
     "resync-no-plan",
+    "resync-plugin-changed",
+    "resync-several-definitions",
     "resync-stale-plan",
+    "route-busy",
 }
 
 /// All codes that this host can give, each with its page, in the order of their names. The codes of records'

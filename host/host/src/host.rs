@@ -2,13 +2,15 @@
 
 use crate::error::Error;
 use crate::load::{Loaded, load};
-use crate::project::{OpenProject, find_project};
+use crate::project::{OpenProject, find_project, read_route};
 use crate::run::{Running, start};
+use crate::sharing::{Connectors, RouteTurn, RoutesInUse};
 use crate::world::SystemClock;
 use crossdock_engine::plan::Entry;
 use crossdock_engine::ports::{Abilities, Atomicity, CallError, Cause, Clock, Idempotency, Ledger};
-use crossdock_ledger::{LedgerReader, LedgerStore, OpenOptions, VerifyReport};
-use crossdock_model::{ErrorClass, Failure, StepName};
+use crossdock_ledger::{LedgerReader, LedgerStore, OpenOptions, Quarantined, VerifyReport};
+use crossdock_model::{ErrorClass, Failure, RouteName, StepName};
+use crossdock_route::Route;
 use crossdock_sandbox::{Sandbox, SandboxConfig, Want};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -38,6 +40,8 @@ pub struct Host {
     data: PathBuf,
     sandbox: Mutex<Option<Arc<Sandbox>>>,
     ledger: Mutex<Option<LedgerStore>>,
+    connectors: Connectors,
+    routes: RoutesInUse,
 }
 
 /// What a route is, once it was checked.
@@ -54,7 +58,7 @@ pub struct CheckReport {
 /// A plugin at its place in a route.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlaceReport {
-    /// The step, or `source`.
+    /// The step, `source`, or a handler's place like `ship.on_failure`.
     pub step: StepName,
     /// The plugin's name in the project.
     pub plugin: String,
@@ -67,7 +71,7 @@ pub struct PlaceReport {
 /// Whether a connector can be used now.
 #[derive(Debug, Clone, Serialize)]
 pub struct ConnectorReport {
-    /// The step, or `source`.
+    /// The step, `source`, or a handler's place like `ship.on_failure`.
     pub step: StepName,
     /// The plugin's name in the project.
     pub plugin: String,
@@ -123,7 +127,14 @@ impl Host {
             (None, Some(project)) => project.resolve(project.file.data()),
             (None, None) => absolute(Path::new(DATA_DEFAULT))?,
         };
-        Ok(Self { project, data, sandbox: Mutex::new(None), ledger: Mutex::new(None) })
+        Ok(Self {
+            project,
+            data,
+            sandbox: Mutex::new(None),
+            ledger: Mutex::new(None),
+            connectors: Connectors::default(),
+            routes: RoutesInUse::default(),
+        })
     }
 
     /// The data folder.
@@ -139,15 +150,15 @@ impl Host {
     /// All mistakes of the route at once.
     pub async fn check(&self, route: &Path) -> Result<CheckReport, Error> {
         let loaded = self.load(route, None).await?;
-        let abilities = std::iter::once(loaded.source.abilities()).chain(loaded.steps.iter().map(|s| s.abilities));
-        let roles = std::iter::once(None).chain(loaded.steps.iter().map(|step| Some(step.destination().is_some())));
-        let places =
-            loaded.plugins.iter().zip(abilities.zip(roles)).map(|((step, plugin, digest), (can, role))| PlaceReport {
-                step: step.clone(),
+        let places = loaded.plugins.iter().filter_map(|(place, plugin, digest)| {
+            let (can, destination) = loaded.abilities(place)?;
+            Some(PlaceReport {
+                step: place.clone(),
                 plugin: plugin.to_string(),
                 digest: digest.clone(),
-                abilities: in_words(&can, role),
-            });
+                abilities: in_words(&can, destination),
+            })
+        });
         Ok(CheckReport {
             route: loaded.route.name().to_string(),
             hash: loaded.route.hash().to_owned(),
@@ -155,14 +166,17 @@ impl Host {
         })
     }
 
-    /// Runs a route once: reads what is new at its source, and takes up what waits for another attempt.
+    /// Runs a route once: reads what is new at its source, takes up what waits for another attempt, and goes on
+    /// undoing what is rolling back. One run a route at a time; different routes run beside each other, and share
+    /// the breakers and rates of connectors that they both use.
     ///
     /// # Errors
-    /// When the route has mistakes, its source says that it cannot be used, or the ledger cannot be opened. Nothing
-    /// was read or written then.
+    /// When the route has mistakes, its source says that it cannot be used, one of its plugins is quarantined, a run
+    /// of it is under way, or the ledger cannot be opened. Nothing was read or written then.
     pub async fn run(&self, route: &Path) -> Result<Running, Error> {
         // First without the ledger, so that a route with mistakes leaves nothing behind.
         let mut loaded = self.load(route, None).await?;
+        let turn = self.routes.take(loaded.route.name())?;
         if let Err(error) = loaded.source.check().await {
             return Err(source_refuses(&loaded, &error));
         }
@@ -171,7 +185,7 @@ impl Host {
             loaded = self.load(route, Some(&ledger)).await?;
         }
         let max_batch = loaded.source.abilities().max_batch;
-        Ok(start(loaded, Entry::Source { max_batch }, Cause::Manual, Arc::new(ledger)))
+        self.begin(loaded, Entry::Source { max_batch }, Cause::Manual, turn)
     }
 
     /// Asks the source and the destinations of a route whether they can be used now.
@@ -180,7 +194,7 @@ impl Host {
     /// When the route has mistakes. A connector that cannot be used is not an error but a report.
     pub async fn connectors(&self, route: &Path) -> Result<Vec<ConnectorReport>, Error> {
         let loaded = self.load(route, None).await?;
-        check_connectors(&loaded).await
+        check_connectors(&loaded, true).await
     }
 
     /// Looks at a plugin's file and asks it to describe itself. It is granted nothing.
@@ -250,8 +264,58 @@ impl Host {
             }
             (None, None) => self.project()?,
         };
+        self.load_into(project, read_route(route)?, ledger).await
+    }
+
+    /// As [`Host::load`], of a route that was read before.
+    pub(crate) async fn load_into(
+        &self,
+        project: &OpenProject,
+        route: Route,
+        ledger: Option<&LedgerStore>,
+    ) -> Result<Loaded, Error> {
         let sandbox = self.sandbox()?;
-        load(project, &sandbox, route, ledger.map(|ledger| ledger as &dyn Ledger)).await
+        load(project, &sandbox, &self.connectors, route, ledger.map(|ledger| ledger as &dyn Ledger)).await
+    }
+
+    /// Takes a route for a run.
+    ///
+    /// # Errors
+    /// When a run of it is under way.
+    pub(crate) fn take(&self, route: &RouteName) -> Result<RouteTurn, Error> {
+        self.routes.take(route)
+    }
+
+    /// Starts a run of a loaded route.
+    ///
+    /// # Errors
+    /// When one of its plugins is quarantined in it.
+    pub(crate) fn begin(&self, loaded: Loaded, entry: Entry, cause: Cause, turn: RouteTurn) -> Result<Running, Error> {
+        self.refuse_quarantined(&loaded)?;
+        Ok(start(loaded, entry, cause, Arc::new(self.ledger()?), turn))
+    }
+
+    /// Refuses to work with a plugin that committed too many faults in this route.
+    ///
+    /// # Errors
+    /// When one of its plugins is quarantined in it.
+    pub(crate) fn refuse_quarantined(&self, loaded: &Loaded) -> Result<(), Error> {
+        let route = loaded.route.name();
+        let quarantined = self.ledger()?.reader()?.quarantined(route)?;
+        let is_in_use = |found: &&Quarantined| {
+            loaded.plugins.iter().any(|(place, _, digest)| *place == found.step && *digest == found.digest)
+        };
+        let Some(found) = quarantined.iter().find(is_in_use) else { return Ok(()) };
+        let step = &found.step;
+        Err(Error::new(
+            "plugin-quarantined",
+            ErrorClass::NeedsOperator,
+            format!("starting route {route}: the plugin at step {step} is quarantined: {}", found.reason),
+            format!(
+                "Replace the plugin's file by one without the fault, or let this one be used again: `crossdock plugin \
+                 release {route} {step} --reason TEXT`."
+            ),
+        ))
     }
 
     fn sandbox(&self) -> Result<Arc<Sandbox>, Error> {
@@ -275,10 +339,19 @@ impl Host {
         }
         let ledger = LedgerStore::open(
             &self.data,
-            OpenOptions { process: Some(std::process::id()), ..OpenOptions::new(SystemClock.now()) },
+            OpenOptions {
+                process: Some(std::process::id()),
+                max_bytes: self.project.as_ref().and_then(|project| project.file.ledger_max_bytes()),
+                ..OpenOptions::new(SystemClock.now())
+            },
         )?;
         *slot = Some(ledger.clone());
         Ok(ledger)
+    }
+
+    /// Lets go of the ledger; the next call that needs it opens it again. Runs that are under way keep it.
+    pub(crate) fn close(&self) {
+        drop(lock(&self.ledger).take());
     }
 
     async fn has_state(&self, loaded: &Loaded, ledger: &LedgerStore) -> Result<bool, Error> {
@@ -322,15 +395,17 @@ fn source_refuses(loaded: &Loaded, error: &CallError) -> Error {
     )
 }
 
-/// Asks every connector of a route whether it can be used.
-pub(crate) async fn check_connectors(loaded: &Loaded) -> Result<Vec<ConnectorReport>, Error> {
+/// Asks every connector of a route whether it can be used, those of its handlers only if they are wanted.
+pub(crate) async fn check_connectors(loaded: &Loaded, handlers: bool) -> Result<Vec<ConnectorReport>, Error> {
     let mut reports = Vec::new();
     for (step, plugin, _) in &loaded.plugins {
+        if !handlers && loaded.handlers.iter().any(|handler| handler.place.name() == *step) {
+            continue;
+        }
         let result = if *step == StepName::source() {
             loaded.source.check().await
         } else {
-            let destination = loaded.steps.iter().find(|found| found.name == *step).and_then(|s| s.destination());
-            let Some(destination) = destination else { continue };
+            let Some(destination) = loaded.destination(step) else { continue };
             destination.check().await
         };
         let failure = match result {

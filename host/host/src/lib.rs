@@ -15,30 +15,43 @@
 //! # }
 //! ```
 
+mod choice;
 mod codes;
+mod decisions;
 mod error;
+mod export;
 mod host;
 mod load;
+mod plan;
 mod project;
 mod resync;
 mod run;
 mod settings;
+mod sharing;
+mod spec;
+mod upkeep;
 mod world;
 
+pub use choice::{Choice, Chosen, PLAN_RECORDS_MAX, Purpose, Selection};
 pub use codes::{CODES, codes, explain};
-pub use crossdock_engine::machine::Progress;
-pub use crossdock_engine::ports::{Applied, AttemptRow, Cause, Exchange, Payload, RecordRow, StepCounts};
+pub use crossdock_engine::machine::{ConnectorDown, Progress};
+pub use crossdock_engine::ports::{Applied, AttemptKind, AttemptRow, Cause, Exchange, Payload, RecordRow, StepCounts};
 pub use crossdock_ledger::{
-    AttemptDetail, ChunkEntry, Cursor, Decided, EventFilter, EventOrder, InFlight, LedgerReader, LoggedEvent, Page,
-    RecordDetail, RecordFilter, RecordFound, RecordSummary, RouteStanding, RunDetail, RunSummary, VerifyReport,
-    Violation,
+    AttemptDetail, Backup, ChunkEntry, Cursor, Decided, EventFilter, EventOrder, FAILURE_GROUPS_MAX, FailureGroup,
+    FailureGroups, HandlerNumbers, InFlight, LedgerReader, LoggedEvent, Page, PruneReport, Quarantined, RecordDetail,
+    RecordFilter, RecordFound, RecordSummary, Records, RestoreReport, RollbackNumbers, RouteStanding, RunDetail,
+    RunSummary, TaskDetail, TaskStanding, VerifyReport, Violation,
 };
 pub use crossdock_model::{
-    Code, Counts, ErrorClass, Event, EventKind, Failure, Outcome, RecordId, RouteName, RunId, RunStatus, Status,
-    StepName, Timestamp,
+    Code, Counts, ErrorClass, Event, EventKind, Failure, HandlerKind, HandlerPlace, Outcome, RecordId, RouteName,
+    RunId, RunStatus, Status, StepName, Timestamp,
 };
+pub use decisions::{Resolution, RollbackStanding, Undoing};
 pub use error::Error;
+pub use export::Csv;
 pub use host::{CheckReport, ConnectorReport, Host, HostOptions, PlaceReport, PluginReport};
+pub use plan::{PlannedRecord, ResyncPlan, Verdict};
 pub use project::{PROJECT_FILE, find_project};
-pub use resync::{Choice, PLAN_RECORDS_MAX, PlannedRecord, Resolution, ResyncPlan, Verdict};
-pub use run::{Canceller, RunReport, Running, StepReport};
+pub use resync::{Definition, Resync};
+pub use run::{Canceller, HandlerReport, RunReport, Running, StepReport};
+pub use upkeep::{PruneClass, PrunePlan};

@@ -1,25 +1,29 @@
 //! From a route file to a route whose plugins are loaded, configured and checked.
 
 use crate::error::Error;
-use crate::project::{OpenProject, read_route};
+use crate::project::OpenProject;
 use crate::settings;
+use crate::sharing::{Connectors, PacedSource, SharedConnector};
+use crate::world::SystemClock;
 use crossdock_engine::driver::StepPort;
 use crossdock_engine::ports::{Abilities, CallError, DestinationPort, Idempotency, Ledger, SourcePort};
-use crossdock_model::{Explained, PluginName, StepName};
-use crossdock_route::{Mistake, PluginUse, Route, RouteAbilities, SecretFrom, StepAbilities, Want, codes};
+use crossdock_model::{Explained, HandlerPlace, PluginName, StepName};
+use crossdock_route::{Mistake, Place, PluginUse, Rate, Route, RouteAbilities, SecretFrom, StepAbilities, Want, codes};
 use crossdock_sandbox::{DirGrant, Grants, Instance, Limits, Plugin, Role, Sandbox, SandboxError, SecretGrant};
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+/// Place, name and SHA-256 of each plugin of a route: the source first, then the steps, then the handlers.
+pub(crate) type LoadedPlugins = Vec<(StepName, PluginName, String)>;
 
 /// A route that is ready to run.
 pub(crate) struct Loaded {
     pub(crate) route: Route,
     pub(crate) source: Arc<dyn SourcePort>,
     pub(crate) steps: Vec<LoadedStep>,
-    /// Step, name and SHA-256 of each plugin; the source first.
-    pub(crate) plugins: Vec<(StepName, PluginName, String)>,
+    pub(crate) handlers: Vec<LoadedHandler>,
+    pub(crate) plugins: LoadedPlugins,
     /// Set to tell its plugins that the run was asked to stop.
     pub(crate) cancelled: Arc<AtomicBool>,
 }
@@ -29,6 +33,15 @@ pub(crate) struct LoadedStep {
     pub(crate) name: StepName,
     pub(crate) port: StepPort,
     pub(crate) abilities: Abilities,
+    pub(crate) checked: StepAbilities,
+    /// What is shared with other runs.
+    pub(crate) connector: Arc<SharedConnector>,
+}
+
+/// A handler that is ready to be called.
+pub(crate) struct LoadedHandler {
+    pub(crate) place: HandlerPlace,
+    pub(crate) port: Arc<dyn DestinationPort>,
     pub(crate) checked: StepAbilities,
 }
 
@@ -57,37 +70,84 @@ impl LoadedStep {
     }
 }
 
-/// Loads a route: reads it, checks it against its project, loads and configures its plugins and checks what
-/// they can do. Changes nothing outside. With a ledger the plugins get their durable state.
+impl Loaded {
+    /// What the plugin at a place can do, and whether it is a destination; `None` for the source.
+    pub(crate) fn abilities(&self, place: &StepName) -> Option<(Abilities, Option<bool>)> {
+        if *place == StepName::source() {
+            return Some((self.source.abilities(), None));
+        }
+        let step = self.steps.iter().find(|step| step.name == *place);
+        let handler = || self.handlers.iter().find(|handler| handler.place.name() == *place);
+        step.map(|step| (step.abilities, Some(step.destination().is_some())))
+            .or_else(|| handler().map(|handler| (handler.port.abilities(), Some(true))))
+    }
+
+    /// The destination at a place.
+    pub(crate) fn destination(&self, place: &StepName) -> Option<&Arc<dyn DestinationPort>> {
+        let step = self.steps.iter().find(|step| step.name == *place).and_then(LoadedStep::destination);
+        let handler = || self.handlers.iter().find(|handler| handler.place.name() == *place);
+        step.or_else(|| handler().map(|handler| &handler.port))
+    }
+}
+
+/// A place of the route at which a plugin stands.
+struct Spot<'r> {
+    place: Place<'r>,
+    name: StepName,
+    uses: &'r PluginUse,
+    rate: Rate,
+}
+
+fn spots<'r>(route: &'r Route, handlers: &'r [HandlerPlace]) -> Vec<Spot<'r>> {
+    let (uses, rate) = (route.source(), route.source_rate());
+    let mut spots = vec![Spot { place: Place::Source, name: StepName::source(), uses, rate }];
+    spots.extend(route.steps().iter().map(|step| Spot {
+        place: Place::Step(&step.name),
+        name: step.name.clone(),
+        uses: &step.uses,
+        rate: step.rate,
+    }));
+    spots.extend(handlers.iter().filter_map(|place| {
+        let uses = &route.handler(place)?.uses;
+        Some(Spot { place: Place::Handler(place), name: place.name(), uses, rate: Rate::default() })
+    }));
+    spots
+}
+
+/// Loads a route: checks it against its project, loads and configures its plugins and checks what they can do.
+/// Changes nothing outside. With a ledger the plugins get their durable state.
 ///
 /// # Errors
 /// All mistakes at once, as far as they can be seen independently of each other.
 pub(crate) async fn load(
     project: &OpenProject,
     sandbox: &Sandbox,
-    path: &Path,
+    connectors: &Connectors,
+    route: Route,
     ledger: Option<&dyn Ledger>,
 ) -> Result<Loaded, Error> {
-    let route = read_route(path)?;
     route.check_project(&project.file)?;
     let cancelled = Arc::new(AtomicBool::new(false));
-    let loader = Loader { project, sandbox, route: &route, ledger, cancelled: cancelled.clone() };
+    let loader = Loader { project, sandbox, connectors, route: &route, ledger, cancelled: cancelled.clone() };
     let mut mistakes = Vec::new();
     let mut plugins = HashMap::new();
-    let places: Vec<(Option<StepName>, PluginUse)> = std::iter::once((None, route.source().clone()))
-        .chain(route.steps().iter().map(|step| (Some(step.name.clone()), step.uses.clone())))
-        .collect();
-    let mut ports = Vec::new();
-    for (step, uses) in &places {
-        ports.push(loader.open(step.as_ref(), uses, &mut plugins, &mut mistakes).await?);
+    let handlers: Vec<HandlerPlace> = route.handlers().into_iter().map(|(place, _)| place).collect();
+    let spots = spots(&route, &handlers);
+    let mut found = Vec::with_capacity(spots.len());
+    for spot in &spots {
+        found.push(loader.open(spot, &mut plugins, &mut mistakes).await?);
     }
-    let mut abilities = ports.iter().map(|found| found.as_ref().map(|found| found.checked.clone()));
-    let all = RouteAbilities { source: abilities.next().flatten(), steps: abilities.collect() };
+    let mut abilities = found.iter().map(|opened| opened.as_ref().map(|opened| opened.checked.clone()));
+    let all = RouteAbilities {
+        source: abilities.next().flatten(),
+        steps: abilities.by_ref().take(route.steps().len()).collect(),
+        handlers: abilities.collect(),
+    };
     if let Err(more) = route.check_abilities(&all) {
         mistakes.extend(more.into_list());
     }
     route.report(mistakes)?;
-    assemble(route, places, ports, cancelled)
+    assemble(&route, &spots, found, cancelled)
 }
 
 /// A plugin at its place in the route.
@@ -95,11 +155,13 @@ struct Opened {
     port: Option<Port>,
     checked: StepAbilities,
     digest: String,
+    connector: Arc<SharedConnector>,
 }
 
 struct Loader<'l> {
     project: &'l OpenProject,
     sandbox: &'l Sandbox,
+    connectors: &'l Connectors,
     route: &'l Route,
     ledger: Option<&'l dyn Ledger>,
     cancelled: Arc<AtomicBool>,
@@ -109,17 +171,17 @@ impl Loader<'_> {
     /// Loads and configures the plugin of one place. `None` if mistakes were noted that leave nothing to check.
     async fn open(
         &self,
-        step: Option<&StepName>,
-        uses: &PluginUse,
+        spot: &Spot<'_>,
         plugins: &mut HashMap<PluginName, Option<Plugin>>,
         mistakes: &mut Vec<Mistake>,
     ) -> Result<Option<Opened>, Error> {
+        let uses = spot.uses;
         if !plugins.contains_key(&uses.plugin) {
             let path = self.project.plugin_path(&uses.plugin).unwrap_or_default();
             let plugin = match self.sandbox.load(path).await {
-                Ok(plugin) => self.is_as_pinned(step, uses, &plugin, mistakes).then_some(plugin),
+                Ok(plugin) => self.is_as_pinned(spot, &plugin, mistakes).then_some(plugin),
                 Err(error) => {
-                    mistakes.push(self.cannot_load(step, uses, &error));
+                    mistakes.push(self.cannot_load(spot, &error));
                     None
                 }
             };
@@ -133,58 +195,62 @@ impl Loader<'_> {
             Role::Destination => crossdock_route::Role::Destination,
         });
         checked.wants = description.wants.iter().filter_map(want).collect();
-        let nothing_yet = |checked| Some(Opened { port: None, checked, digest: plugin.digest().to_owned() });
-        let wanted_source = step.is_none();
-        if wanted_source != (description.role == Role::Source) {
+        let connector = self.connectors.get(self.project, plugin.digest(), uses, spot.rate);
+        let opened = |port, checked, connector| Opened { port, checked, digest: plugin.digest().to_owned(), connector };
+        let fits = match spot.place {
+            Place::Source => description.role == Role::Source,
+            Place::Step(_) => description.role != Role::Source,
+            Place::Handler(_) => description.role == Role::Destination,
+        };
+        if !fits {
             // Reported with the abilities; its settings are of another plugin's kind.
-            return Ok(nothing_yet(checked));
+            return Ok(Some(opened(None, checked, connector)));
         }
-        let schema = &description.settings_schema;
-        let unfit = settings::check(self.route, step, uses.plugin.as_str(), schema, &uses.settings);
+        let unfit =
+            settings::check(self.route, spot.place, uses.plugin.as_str(), &description.settings_schema, &uses.settings);
         if !unfit.is_empty() {
             mistakes.extend(unfit);
             // What it could do, if its settings were right, is not known: nothing is said about it.
             return Ok(None);
         }
-        let missing = self.missing_dirs(step, uses);
+        let missing = self.missing_dirs(spot);
         if !missing.is_empty() {
             mistakes.extend(missing);
             return Ok(None);
         }
-        let instance = self.instance(step, uses).await?;
-        let opened = match description.role {
-            Role::Source => plugin.source(instance).await.map(Port::Source),
+        let instance = self.instance(spot, &connector).await?;
+        let configured = match description.role {
+            Role::Source => plugin.source(instance).await.map(|port| {
+                Port::Source(PacedSource::of(port, Arc::clone(&connector), spot.rate, Arc::new(SystemClock)))
+            }),
             Role::Transformer => plugin.transformer(instance).await.map(|p| Port::Step(StepPort::Transformer(p))),
             Role::Destination => plugin.destination(instance).await.map(|p| Port::Step(StepPort::Destination(p))),
         };
-        match opened {
+        match configured {
             Ok(port) => {
                 let abilities = port.abilities();
                 checked.re_reads = abilities.re_reads;
+                checked.compensates = abilities.compensates;
+                checked.probes = abilities.probes;
                 checked.idempotency = match abilities.idempotency {
                     Idempotency::NativeKey => crossdock_route::Idempotency::NativeKey,
                     Idempotency::Upsert => crossdock_route::Idempotency::Upsert,
                     Idempotency::Probe => crossdock_route::Idempotency::Probe,
                     Idempotency::None => crossdock_route::Idempotency::None,
                 };
-                Ok(Some(Opened { port: Some(port), checked, digest: plugin.digest().to_owned() }))
+                Ok(Some(opened(Some(port), checked, connector)))
             }
             Err(CallError::Host(error)) => Err(error.into()),
             Err(error) => {
-                mistakes.push(self.cannot_configure(step, uses, &error));
+                mistakes.push(self.cannot_configure(spot, &error));
                 Ok(None)
             }
         }
     }
 
     /// Whether the file has the digest that the project wants, if it wants one.
-    fn is_as_pinned(
-        &self,
-        step: Option<&StepName>,
-        uses: &PluginUse,
-        plugin: &Plugin,
-        mistakes: &mut Vec<Mistake>,
-    ) -> bool {
+    fn is_as_pinned(&self, spot: &Spot<'_>, plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> bool {
+        let uses = spot.uses;
         let pinned = self.project.file.plugin(&uses.plugin).and_then(|entry| entry.digest.clone());
         let found = format!("sha256:{}", plugin.digest());
         if pinned.as_ref().is_none_or(|pinned| *pinned == found) {
@@ -193,15 +259,15 @@ impl Loader<'_> {
         let message = format!("the file of plugin `{}` is not the one that the project pins", uses.plugin);
         mistakes.push(
             Mistake::new(crate::codes::DIGEST, message)
-                .at(self.route.span_of_plugin(step), format!("the file has {found}"))
+                .at(self.route.span_of_plugin(spot.place), format!("the file has {found}"))
                 .with_fix("bring back the file that was pinned, or look at the new one and pin its digest"),
         );
         false
     }
 
-    fn cannot_load(&self, step: Option<&StepName>, uses: &PluginUse, error: &SandboxError) -> Mistake {
+    fn cannot_load(&self, spot: &Spot<'_>, error: &SandboxError) -> Mistake {
         let mut mistake = Mistake::new(codes::SETTINGS, error.to_string())
-            .at(self.route.span_of_plugin(step), format!("plugin `{}` cannot be loaded", uses.plugin));
+            .at(self.route.span_of_plugin(spot.place), format!("plugin `{}` cannot be loaded", spot.uses.plugin));
         mistake.code = error.code();
         match error.fix() {
             Some(fix) => mistake.with_fix(fix),
@@ -209,7 +275,8 @@ impl Loader<'_> {
         }
     }
 
-    fn cannot_configure(&self, step: Option<&StepName>, uses: &PluginUse, error: &CallError) -> Mistake {
+    fn cannot_configure(&self, spot: &Spot<'_>, error: &CallError) -> Mistake {
+        let uses = spot.uses;
         let (code, message, pointer, fix) = match error {
             CallError::Refused { failure, .. } => (
                 codes::SETTINGS.name,
@@ -226,7 +293,7 @@ impl Loader<'_> {
             CallError::Host(error) => (error.code, error.message.clone(), String::new(), error.fix.clone()),
         };
         let mut mistake =
-            Mistake::new(codes::SETTINGS, message).at(self.route.span_of(step, &pointer), "in these settings");
+            Mistake::new(codes::SETTINGS, message).at(self.route.span_of(spot.place, &pointer), "in these settings");
         mistake.code = code;
         match fix.or_else(|| self.absent_secrets(uses)) {
             Some(fix) => mistake.with_fix(fix),
@@ -250,14 +317,14 @@ impl Loader<'_> {
         (!remedies.is_empty()).then(|| remedies.join("; "))
     }
 
-    fn missing_dirs(&self, step: Option<&StepName>, uses: &PluginUse) -> Vec<Mistake> {
+    fn missing_dirs(&self, spot: &Spot<'_>) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
-        for (index, dir) in uses.grants.dirs.iter().enumerate() {
+        for (index, dir) in spot.uses.grants.dirs.iter().enumerate() {
             let path = self.project.resolve(&dir.host);
             if !path.is_dir() {
                 mistakes.push(
                     Mistake::new(codes::MISSING_GRANT, format!("{} is not a directory", path.display()))
-                        .at(self.route.span_of_dir(step, index), "granted here")
+                        .at(self.route.span_of_dir(spot.place, index), "granted here")
                         .with_fix("make the directory, or grant another one"),
                 );
             }
@@ -265,8 +332,8 @@ impl Loader<'_> {
         mistakes
     }
 
-    async fn instance(&self, step: Option<&StepName>, uses: &PluginUse) -> Result<Instance, Error> {
-        let step = step.cloned().unwrap_or_else(StepName::source);
+    async fn instance(&self, spot: &Spot<'_>, connector: &SharedConnector) -> Result<Instance, Error> {
+        let (step, uses) = (spot.name.clone(), spot.uses);
         let mut secrets = Vec::new();
         for name in &uses.grants.secrets {
             let value = self.project.secret_value(name)?;
@@ -291,6 +358,7 @@ impl Loader<'_> {
                 cpu_time_max_ms: limits.cpu_time_max_ms,
                 ..Limits::default()
             },
+            request_limits: connector.requests.clone(),
             state,
             cancelled: self.cancelled.clone(),
             ..Instance::new(self.route.name().clone(), step, settings)
@@ -308,23 +376,27 @@ fn want(want: &crossdock_sandbox::Want) -> Option<Want> {
 }
 
 fn assemble(
-    route: Route,
-    places: Vec<(Option<StepName>, PluginUse)>,
-    ports: Vec<Option<Opened>>,
+    route: &Route,
+    spots: &[Spot<'_>],
+    found: Vec<Option<Opened>>,
     cancelled: Arc<AtomicBool>,
 ) -> Result<Loaded, Error> {
     let mut source = None;
-    let mut steps = Vec::new();
-    let mut plugins = Vec::new();
-    for ((name, uses), opened) in places.into_iter().zip(ports) {
+    let (mut steps, mut handlers, mut plugins) = (Vec::new(), Vec::new(), Vec::new());
+    for (spot, opened) in spots.iter().zip(found) {
         // What could not be opened was reported as a mistake before.
-        let Some(Opened { port: Some(port), checked, digest }) = opened else { continue };
-        plugins.push((name.clone().unwrap_or_else(StepName::source), uses.plugin, digest));
+        let Some(Opened { port: Some(port), checked, digest, connector }) = opened else { continue };
+        plugins.push((spot.name.clone(), spot.uses.plugin.clone(), digest));
         let abilities = port.abilities();
-        match (port, name) {
-            (Port::Source(port), _) => source = Some(port),
-            (Port::Step(port), Some(name)) => steps.push(LoadedStep { name, port, abilities, checked }),
-            (Port::Step(_), None) => {}
+        match (spot.place, port) {
+            (Place::Source, Port::Source(port)) => source = Some(port),
+            (Place::Step(name), Port::Step(port)) => {
+                steps.push(LoadedStep { name: name.clone(), port, abilities, checked, connector });
+            }
+            (Place::Handler(place), Port::Step(StepPort::Destination(port))) => {
+                handlers.push(LoadedHandler { place: place.clone(), port, checked });
+            }
+            _ => {}
         }
     }
     let source = source.ok_or_else(|| {
@@ -335,5 +407,5 @@ fn assemble(
             "This is a mistake in Crossdock; please report it with the route.",
         )
     })?;
-    Ok(Loaded { route, source, steps, plugins, cancelled })
+    Ok(Loaded { route: route.clone(), source, steps, handlers, plugins, cancelled })
 }

@@ -1,29 +1,29 @@
 //! Runs: a loaded route, put to work.
 
 use crate::error::Error;
-use crate::load::Loaded;
-use crate::world::{SystemClock, new_run_id, new_seed};
+use crate::load::{Loaded, LoadedStep};
+use crate::sharing::RouteTurn;
+use crate::spec::{handler_ports, run_spec};
+use crate::world::{SystemClock, new_run_id};
 use crossdock_engine::driver::{self, Ports, RunReport as EngineReport};
 use crossdock_engine::machine::Progress;
-use crossdock_engine::plan::{Breaker, Entry, LogLevel, OnError, Policy, Retry, Role, RunSpec, StepSpec};
+use crossdock_engine::plan::Entry;
 use crossdock_engine::ports::{Cause, Clock, Ledger, RunStart};
-use crossdock_model::{ErrorClass, RunId, RunStatus, Status};
+use crossdock_model::{ErrorClass, RouteName, RunId, RunStatus, Status};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How many batches may be under way at once: one is read while one is transformed and one is written.
-const WINDOW: u32 = 4;
-
 /// A run under way. Dropping it stops the run as a crash would; use [`Running::cancel`] to stop it in good order.
 #[derive(Debug)]
 pub struct Running {
     run: RunId,
+    expected: Option<u64>,
     progress: watch::Receiver<Progress>,
     cancel: Canceller,
-    task: AbortOnDrop<Result<EngineReport, Error>>,
+    task: AbortOnDrop<Result<RunReport, Error>>,
 }
 
 #[derive(Debug)]
@@ -42,13 +42,20 @@ impl Running {
         &self.run
     }
 
+    /// How many records it was given to put through or to ask about; `None` if it takes what it finds.
+    #[must_use]
+    pub fn expected(&self) -> Option<u64> {
+        self.expected
+    }
+
     /// How it is getting on; the receiver sees a new value after every change.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }
 
-    /// Asks it to stop: what is under way is finished and written down, nothing more is begun.
+    /// Asks it to stop: what is under way is finished and written down, nothing more is begun, and what the route
+    /// undoes when a record fails is undone.
     pub fn cancel(&self) {
         self.cancel.cancel();
     }
@@ -65,7 +72,7 @@ impl Running {
     /// When the host could not do its own work. What became of the records then is what the ledger says.
     pub async fn finish(mut self) -> Result<RunReport, Error> {
         match (&mut self.task.0).await {
-            Ok(report) => Ok(RunReport::from(report?)),
+            Ok(report) => report,
             Err(error) => Err(Error::new(
                 "host-internal",
                 ErrorClass::Internal,
@@ -96,6 +103,8 @@ impl Canceller {
 pub struct RunReport {
     /// The run.
     pub run: RunId,
+    /// Its route.
+    pub route: RouteName,
     /// How it ended.
     pub status: RunStatus,
     /// Why, if it failed or was cancelled.
@@ -111,10 +120,25 @@ pub struct RunReport {
     pub steps: Vec<StepReport>,
     /// Records of the route that wait for another attempt.
     pub waiting: u64,
+    /// Records of the route that are still being undone; the next run goes on with them.
+    pub rolling_back: u64,
+    /// What its handlers did.
+    pub handlers: HandlerReport,
     /// From its beginning to its durable end, in milliseconds.
     pub took_ms: u64,
     #[serde(skip)]
     class: Option<ErrorClass>,
+}
+
+/// What the handlers of a route did beside a run and after it. None of it changes what became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct HandlerReport {
+    /// Calls that were to be made and went well.
+    pub done: u64,
+    /// Calls that were given up, each with an event `handler-failed`.
+    pub given_up: u64,
+    /// Calls that wait for the next run of the route.
+    pub waiting: u64,
 }
 
 /// How a step fared in a run.
@@ -134,24 +158,29 @@ impl RunReport {
         self.counts.get(&status).and_then(|&n| u64::try_from(n).ok()).unwrap_or(0)
     }
 
-    /// The exit code for it: 0 ok; 4 some records are not ok; 5 a person has to decide about some; 2 or 3 if
-    /// the route or its surroundings kept the run from going on.
+    /// How many of its records need a person: it is not known whether they were applied, or they could not be undone.
+    #[must_use]
+    pub fn needs_operator(&self) -> u64 {
+        self.count(Status::Indeterminate) + self.count(Status::RollbackFailed)
+    }
+
+    /// The exit code for it: 0 ok; 5 a person has to decide about some records, however the run ended; 2 or 3 if the
+    /// route or its surroundings kept the run from going on; 4 some records are not ok.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        let undecided = self.count(Status::Indeterminate) > 0 || self.count(Status::RollbackFailed) > 0;
         match (self.status, self.class) {
+            _ if self.needs_operator() > 0 => ErrorClass::NeedsOperator.exit_code(),
             (RunStatus::Ok, _) => 0,
             (RunStatus::Failed, Some(class)) => class.exit_code(),
-            _ if undecided => ErrorClass::NeedsOperator.exit_code(),
             _ => 4,
         }
     }
-}
 
-impl From<EngineReport> for RunReport {
-    fn from(report: EngineReport) -> Self {
+    fn of(route: RouteName, report: EngineReport) -> Self {
+        let handlers = report.handlers;
         Self {
             run: report.run,
+            route,
             status: report.status,
             reason: report.reason,
             read: report.read,
@@ -159,94 +188,86 @@ impl From<EngineReport> for RunReport {
             counts: report.counts.iter().collect(),
             steps: report.steps.into_iter().map(|(step, counts)| StepReport { step, counts }).collect(),
             waiting: report.waiting,
+            rolling_back: report.rolling_back,
+            handlers: HandlerReport { done: handlers.done, given_up: handlers.given_up, waiting: handlers.waiting },
             took_ms: report.ended.ms_since(report.began),
             class: report.class,
         }
     }
 }
 
-/// What the route asks for, in the engine's words.
-fn spec(loaded: &Loaded, run: RunId, entry: Entry) -> RunSpec {
-    let route = &loaded.route;
-    let steps = loaded.steps.iter().zip(route.steps()).map(|(step, written)| {
-        let retry = written.retry.policy(&step.checked);
-        StepSpec {
-            name: step.name.clone(),
-            role: match step.destination() {
-                None => Role::Transformer { pure: step.abilities.pure },
-                Some(_) => Role::Destination {
-                    idempotency: step.abilities.idempotency,
-                    probes: step.abilities.probes,
-                    compensates: step.abilities.compensates,
-                },
-            },
-            max_batch: step.abilities.max_batch,
-            retry: Retry {
-                attempts: retry.attempts_max,
-                first_ms: retry.first_ms,
-                max_ms: retry.max_ms,
-                total_ms: retry.total_ms,
-            },
-            breaker: Breaker { failures: 5, open_ms: 10_000, max_ms: 300_000, total_ms: 3_600_000 },
-            handlers: Vec::new(),
-        }
-    });
-    let batch = route.batch();
-    RunSpec {
-        run,
-        route: route.name().clone(),
-        policy: Policy {
-            on_error: match route.on_error() {
-                crossdock_route::OnError::Stop => OnError::Stop,
-                crossdock_route::OnError::Continue => OnError::Continue,
-            },
-            max_failed: route.max_failed(),
-            max_failed_ratio: route.max_failed_ratio(),
-            max_failed_window: 1_000,
-            max_faults: route.max_faults(),
-            rollback: crossdock_engine::plan::Rollback::None,
-            rollback_records_max: 100_000,
-            log: match route.log() {
-                crossdock_route::LogLevel::Summary => LogLevel::Summary,
-                crossdock_route::LogLevel::Ids => LogLevel::Ids,
-                crossdock_route::LogLevel::Full => LogLevel::Full,
-            },
-            batch_records: batch.records_max,
-            batch_bytes: u32::try_from(batch.bytes_max).unwrap_or(u32::MAX),
-            window: WINDOW,
-        },
-        steps: steps.collect(),
-        entry,
-        run_handlers: Vec::new(),
-        seed: new_seed(),
-    }
-}
-
-/// Puts a loaded route to work.
-pub(crate) fn start(loaded: Loaded, entry: Entry, cause: Cause, ledger: Arc<dyn Ledger>) -> Running {
+/// Puts a loaded route to work. `turn` is held until the run has ended.
+pub(crate) fn start(loaded: Loaded, entry: Entry, cause: Cause, ledger: Arc<dyn Ledger>, turn: RouteTurn) -> Running {
     let run = new_run_id();
+    let route = loaded.route.name().clone();
     let from_source = matches!(entry, Entry::Source { .. });
-    let spec = spec(&loaded, run.clone(), entry);
+    let expected = match &entry {
+        Entry::Resync(ids) | Entry::Probe(ids) => Some(ids.len() as u64),
+        _ => None,
+    };
+    let spec = run_spec(&loaded, run.clone(), entry);
     let start = RunStart {
         run: run.clone(),
-        route: loaded.route.name().clone(),
+        route: route.clone(),
         route_hash: loaded.route.hash().to_owned(),
         definition: loaded.route.text().to_owned(),
-        plugins: loaded.plugins,
+        plugins: loaded.plugins.clone(),
         cause,
         at: SystemClock.now(),
     };
+    let shared = |step: &LoadedStep| step.destination().is_some().then(|| Arc::clone(&step.connector.connector));
     let ports = Ports {
+        connectors: loaded.steps.iter().map(shared).collect(),
+        handlers: handler_ports(&loaded),
         source: from_source.then_some(loaded.source),
         steps: loaded.steps.into_iter().map(|step| step.port).collect(),
-        connectors: Vec::new(),
-        handlers: Vec::new(),
         ledger,
         clock: Arc::new(SystemClock),
     };
     let (engine, cancelled) = watch::channel(false);
-    let cancel = Canceller { engine, plugins: loaded.cancelled.clone() };
+    let cancel = Canceller { engine, plugins: loaded.cancelled };
     let (report_progress, progress) = watch::channel(Progress::default());
-    let task = tokio::spawn(async move { Ok(driver::run(spec, start, ports, cancelled, report_progress).await?) });
-    Running { run, progress, cancel, task: AbortOnDrop(task) }
+    let task = tokio::spawn(async move {
+        let _turn = turn;
+        Ok(RunReport::of(route, driver::run(spec, start, ports, cancelled, report_progress).await?))
+    });
+    Running { run, expected, progress, cancel, task: AbortOnDrop(task) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn check(status: RunStatus, class: Option<ErrorClass>, counts: &[(Status, i64)], expected: u8) {
+        let report = RunReport {
+            run: RunId("r".into()),
+            route: RouteName::new("r").unwrap(),
+            status,
+            reason: None,
+            read: 0,
+            resumed: 0,
+            counts: counts.iter().copied().collect(),
+            steps: Vec::new(),
+            waiting: 0,
+            rolling_back: 0,
+            handlers: HandlerReport::default(),
+            took_ms: 0,
+            class,
+        };
+        assert_eq!(report.exit_code(), expected, "{report:?}");
+    }
+
+    #[test]
+    fn exit_codes() {
+        use RunStatus::{Cancelled, CompletedWithFailures, Failed, Ok as Fine};
+        check(Fine, None, &[(Status::Ok, 3)], 0);
+        check(CompletedWithFailures, None, &[(Status::Failed, 1)], 4);
+        check(Cancelled, None, &[], 4);
+        check(Failed, Some(ErrorClass::Environment), &[(Status::Failed, 1)], 3);
+        check(Failed, Some(ErrorClass::NeedsOperator), &[], 5);
+        check(CompletedWithFailures, None, &[(Status::RollbackFailed, 1)], 5);
+        check(Failed, Some(ErrorClass::Environment), &[(Status::RollbackFailed, 1)], 5);
+        check(Cancelled, None, &[(Status::Indeterminate, 1)], 5);
+    }
 }

@@ -1,20 +1,19 @@
 //! A plugin's settings against the schema that the plugin describes.
 
-use crossdock_model::StepName;
-use crossdock_route::{Mistake, Route, codes};
+use crossdock_route::{Mistake, Place, Route, codes};
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
 
-/// All that does not fit, each at its place in the route. `step` is `None` for the source.
+/// All that does not fit, each at its place in the route.
 pub(crate) fn check(
     route: &Route,
-    step: Option<&StepName>,
+    place: Place<'_>,
     plugin: &str,
     schema: &Value,
     settings: &Map<String, Value>,
 ) -> Vec<Mistake> {
-    let at_plugin = route.span_of_plugin(step);
+    let at_plugin = route.span_of_plugin(place);
     let broken = |why: String| {
         Mistake::new(codes::SETTINGS, format!("the settings schema of `{plugin}` cannot be used: {why}"))
             .at(at_plugin, "this plugin")
@@ -28,7 +27,7 @@ pub(crate) fn check(
     let mut mistakes = Vec::new();
     for error in validator.iter_errors(&settings) {
         for error in nearest(&error) {
-            explain(route, step, plugin, schema, error, &mut mistakes);
+            explain(route, place, plugin, schema, error, &mut mistakes);
         }
     }
     mistakes
@@ -62,7 +61,7 @@ fn nearest<'e>(error: &'e ValidationError<'e>) -> Vec<&'e ValidationError<'e>> {
 
 fn explain(
     route: &Route,
-    step: Option<&StepName>,
+    place: Place<'_>,
     plugin: &str,
     schema: &Value,
     error: &ValidationError<'_>,
@@ -72,28 +71,25 @@ fn explain(
     let fix = format!("`crossdock plugin inspect` shows what settings `{plugin}` takes");
     if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
         for key in unexpected {
-            let place = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+            let key_pointer = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
             mistakes.push(
                 Mistake::new(codes::SETTINGS, format!("`{plugin}` has no setting `{key}` here"))
-                    .at(route.key_span_of(step, &place), "not a setting of this plugin")
+                    .at(route.key_span_of(place, &key_pointer), "not a setting of this plugin")
                     .with_fix(expected(schema, &pointer).unwrap_or(fix.clone())),
             );
         }
         return;
     }
-    let place = if pointer.is_empty() { "the settings".to_owned() } else { format!("setting {pointer}") };
+    let what = if pointer.is_empty() { "the settings".to_owned() } else { format!("setting {pointer}") };
     let mut choices = Vec::new();
     collect_choices(error, &mut choices);
     let (message, fix) = if choices.is_empty() {
-        (format!("{place} of `{plugin}`: {error}"), fix)
+        (format!("{what} of `{plugin}`: {error}"), fix)
     } else {
-        (
-            format!("{place} of `{plugin}` cannot be {}", error.instance()),
-            format!("write one of {}", choices.join(", ")),
-        )
+        (format!("{what} of `{plugin}` cannot be {}", error.instance()), format!("write one of {}", choices.join(", ")))
     };
     mistakes
-        .push(Mistake::new(codes::SETTINGS, message).at(route.span_of(step, &pointer), "does not fit").with_fix(fix));
+        .push(Mistake::new(codes::SETTINGS, message).at(route.span_of(place, &pointer), "does not fit").with_fix(fix));
 }
 
 /// The values that the schema names for the place of this error.
@@ -122,7 +118,7 @@ fn expected(schema: &Value, pointer: &str) -> Option<String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crossdock_route::RouteFile;
+    use crossdock_route::{Place, RouteFile};
     use serde_json::json;
 
     /// The mistakes that a source with these settings has, each as `line: message`.
@@ -147,7 +143,7 @@ mod tests {
             },
         });
         let route = RouteFile::parse("r.toml", &text).unwrap();
-        let mistakes = super::check(&route, None, "p", &schema, &route.source().settings);
+        let mistakes = super::check(&route, Place::Source, "p", &schema, &route.source().settings);
         let found: Vec<String> = match route.report(mistakes) {
             Ok(()) => Vec::new(),
             Err(mistakes) => mistakes

@@ -1,0 +1,223 @@
+//! What each verb takes.
+
+use super::choice::{Consent, Filter, Part, Which, reason, record_id};
+use clap::Args;
+use crossdock::{RecordId, RouteName, RunId, StepName};
+use std::path::PathBuf;
+
+/// A route.
+#[derive(Debug, Args)]
+pub(crate) struct RouteArg {
+    /// The route file. Example: routes/orders-to-erp.toml
+    #[arg(value_name = "ROUTE")]
+    pub(crate) route: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordsArgs {
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    #[command(flatten)]
+    pub(crate) part: Part,
+    /// Write all records that fit as CSV into this file, `-` for stdout. Example: --status failed --csv failed.csv
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["limit", "after", "json", "groups"])]
+    pub(crate) csv: Option<PathBuf>,
+    /// Show failures by cause instead, as `crossdock failures` does. Example: crossdock records --since 2h --groups
+    #[arg(long, conflicts_with_all = ["limit", "after"])]
+    pub(crate) groups: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FailuresArgs {
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// Write them as CSV into this file, `-` for stdout. Example: crossdock failures --since 24h --csv -
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub(crate) csv: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    /// The record's id. Example: 00111/19970102
+    #[arg(value_name = "ID", value_parser = record_id)]
+    pub(crate) id: RecordId,
+    /// Its route; needed if several routes have a record with this id. Example: --route orders-to-erp
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| RouteName::new(text))]
+    pub(crate) route: Option<RouteName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Of this route only, by the name in its file. Example: --route orders-to-erp
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| RouteName::new(text))]
+    pub(crate) route: Option<RouteName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// Of this route, by the name in its file. Example: --route orders-to-erp
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| RouteName::new(text))]
+    pub(crate) route: Option<RouteName>,
+    #[command(flatten)]
+    pub(crate) part: Part,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Of this route, by the name in its file. Example: --route orders-to-erp
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| RouteName::new(text))]
+    pub(crate) route: Option<RouteName>,
+    /// Of this run. Example: --run 0199f0c2-6c1e-7d3a-9d53-0f2f6c1e7d3a
+    #[arg(long, value_name = "ID", value_parser = |text: &str| Ok::<_, String>(RunId(text.to_owned())))]
+    pub(crate) run: Option<RunId>,
+    /// About this record. Example: --record 00111/19970102
+    #[arg(long, value_name = "ID", value_parser = record_id)]
+    pub(crate) record: Option<RecordId>,
+    /// Give them as they happened. Example: crossdock events --record 00111/19970102 --oldest-first
+    #[arg(long)]
+    pub(crate) oldest_first: bool,
+    #[command(flatten)]
+    pub(crate) part: Part,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResyncArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Give the one record that is chosen the content of this file. Example: --record A-17 --edit a-17.json
+    #[arg(long, value_name = "FILE", conflicts_with = "apply")]
+    pub(crate) edit: Option<PathBuf>,
+    /// Through the route as it was when they were run last, not as it is now. Example: --run 0199f0c2 --recorded
+    #[arg(long, conflicts_with = "apply")]
+    pub(crate) recorded: bool,
+    /// Show what would happen, and how to do it; the default. Example: crossdock resync --status failed --plan
+    #[arg(long, conflicts_with_all = ["apply", "yes"])]
+    pub(crate) plan: bool,
+    /// List every record of the plan, not only some. Example: crossdock resync --code http-422 --plan --all
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Do what a plan says, if nothing has changed since. Example: crossdock resync --apply 3f9c0d1e2b4a5968
+    #[arg(long, value_name = "HASH", conflicts_with_all = ["yes", "Which", "Filter"])]
+    pub(crate) apply: Option<String>,
+    /// Plan and do it at once; needs a choice of records. Example: crossdock resync --code http-422 --yes
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("found").required(true))]
+pub(crate) struct ResolveArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+    /// It was applied: the record is ok. Example: --applied --target-id INV-3307
+    #[arg(long, group = "found")]
+    pub(crate) applied: bool,
+    /// It was not applied: the record is failed and can be put through again. Example: --not-applied
+    #[arg(long, group = "found")]
+    pub(crate) not_applied: bool,
+    /// The id that the other system gave the record; one record only. Example: --target-id INV-3307
+    #[arg(long, value_name = "ID", requires = "applied", conflicts_with = "not_applied")]
+    pub(crate) target_id: Option<String>,
+    /// How you know; goes into the event log. Example: --reason "found in the ERP, ticket 4711"
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub(crate) reason: String,
+}
+
+/// A decision about records, with its reason.
+#[derive(Debug, Args)]
+pub(crate) struct DecideArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+    /// Why; goes into the event log. Example: --reason "entered by hand, ticket 4711"
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackListArgs {
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    #[command(flatten)]
+    pub(crate) part: Part,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+    /// Why; goes into the event log. Example: --reason "the payment service is back"
+    #[arg(long, value_name = "TEXT", value_parser = reason, default_value = "resumed by an operator")]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The plugin's file. Example: target/plugins/map.wasm
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArgs {
+    /// The route, by the name in its file. Example: orders-to-erp
+    #[arg(value_name = "ROUTE", value_parser = |text: &str| RouteName::new(text))]
+    pub(crate) route: RouteName,
+    /// The step at which the plugin stands. Example: charge
+    #[arg(value_name = "STEP", value_parser = |text: &str| StepName::try_from(text.to_owned()))]
+    pub(crate) step: StepName,
+    /// Why; goes into the event log. Example: --reason "its author says that the fault came from our data"
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The code that an error gave. Example: route-unknown-key
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// Show what would be removed; remove nothing. Example: crossdock ledger prune --dry-run
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The folder of the backup; it must not exist yet. Example: /backup/crossdock-2026-03-01
+    #[arg(value_name = "TO")]
+    pub(crate) to: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArg {
+    /// The folder of the backup. Example: /backup/crossdock-2026-03-01
+    #[arg(value_name = "DIR")]
+    pub(crate) backup: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The folder of the backup, which stays as it is. Example: /backup/crossdock-2026-03-01
+    #[arg(value_name = "DIR")]
+    pub(crate) backup: PathBuf,
+    /// Put the ledger that is there aside, into a folder of the data folder. Example: crossdock ledger restore b --replace
+    #[arg(long)]
+    pub(crate) replace: bool,
+}

@@ -9,6 +9,7 @@ mod chain_rollback;
 mod guests;
 mod kills;
 mod lost_answers;
+mod mass_resync;
 mod output;
 mod record_37;
 mod retries;

@@ -4,8 +4,7 @@ use super::BatchNumber;
 use crate::plan::Retry;
 use crate::ports::{AttemptRow, HandlerTask, RecordRow, StateWrite, StepCounts};
 use crossdock_model::{Attribute, Batch, Checkpoint, Column, Failure, RecordId, Status, StepName, Timestamp};
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Where the records of a flight come from.
@@ -128,8 +127,9 @@ pub(super) struct Flight {
     /// How many members came; the rest are children.
     pub(super) came: usize,
     pub(super) notes: HashMap<u32, Note>,
-    /// The order keys of members, if the source declares any.
-    pub(super) order_keys: HashMap<u32, Vec<u8>>,
+    /// The order keys of members, if the source declares any; in the order of the members, which is that in which they
+    /// hold each other up.
+    pub(super) order_keys: BTreeMap<u32, Vec<u8>>,
     /// Its record is alone: if the process dies of it, that is known.
     pub(super) careful: bool,
     /// The payloads as they came, if the log level wants them.
@@ -186,7 +186,7 @@ impl Flight {
             members: vec![Member { status: Status::New, step: 0 }; count],
             came: count,
             notes: HashMap::new(),
-            order_keys: HashMap::new(),
+            order_keys: BTreeMap::new(),
             careful: false,
             originals: None,
             split: Vec::new(),

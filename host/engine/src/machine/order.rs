@@ -5,7 +5,7 @@ use super::Machine;
 use super::flight::Flight;
 use crate::codes;
 use crossdock_model::{Failure, RecordId, Status};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Who is not settled, by key, in the order of the source.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ impl Machine {
         let id = flight.id(member);
         // In the same batch it is waited for by turns, as long as it is on its way.
         let before = flight.live[..position].iter().filter(|other| flight.order_keys.get(other) == Some(key));
-        let here: HashMap<RecordId, Status> = before.map(|&other| (flight.id(other), flight.status(other))).collect();
+        let here: BTreeMap<RecordId, Status> = before.map(|&other| (flight.id(other), flight.status(other))).collect();
         let stuck = [Status::Pending, Status::Indeterminate];
         if let Some((earlier, _)) = here.iter().find(|(_, status)| stuck.contains(status)) {
             return Some(earlier.clone());
@@ -122,11 +122,9 @@ impl Machine {
         if flight.order_keys.is_empty() {
             return;
         }
-        let mut members: Vec<_> = flight.order_keys.iter().collect();
-        members.sort_by_key(|(member, _)| **member);
-        let here: HashSet<RecordId> = members.iter().map(|(member, _)| flight.id(**member)).collect();
+        let here: HashSet<RecordId> = flight.order_keys.keys().map(|&member| flight.id(member)).collect();
         let mut free: Vec<RecordId> = Vec::new();
-        for (&member, key) in members {
+        for (&member, key) in &flight.order_keys {
             let (id, status) = (flight.id(member), flight.status(member));
             if status.is_settled() {
                 free.extend(self.order.settle(key, &id));

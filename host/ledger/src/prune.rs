@@ -141,7 +141,7 @@ pub(crate) fn rows(
         };
         let gone = record::drop_payload(work.conn, stored.key)?;
         work.count("payload", -i64::from(gone));
-        work.conn.prepare_cached("DELETE FROM failure_text WHERE rowid = ?1")?.execute([stored.key])?;
+        work.drop_text(stored.key);
         let attempts = work
             .conn
             .prepare_cached("DELETE FROM attempt WHERE id = ?1 AND route = ?2")?

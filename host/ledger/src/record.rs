@@ -58,9 +58,19 @@ pub(crate) struct StoredRecord {
     pub(crate) order_key: Option<Vec<u8>>,
 }
 
+// Not `INSERT OR REPLACE`: that has SQLite remember where the statement began, for which the full-text index must write
+// out what it holds back, and it makes all index entries anew.
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     let marks = vec!["?"; COLUMN_COUNT + 1].join(", ");
-    format!("INSERT OR REPLACE INTO record ({}) VALUES ({marks})", COLUMNS.replace("r.", ""))
+    format!("INSERT INTO record ({}) VALUES ({marks})", COLUMNS.replace("r.", ""))
+});
+
+static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    let columns = COLUMNS.replace("r.", "");
+    let numbered = columns.split(',').map(str::trim).zip(1..);
+    let changes = numbered.filter(|(column, _)| !matches!(*column, "key" | "route" | "id"));
+    let changes: Vec<String> = changes.map(|(column, number)| format!("{column} = ?{number}")).collect();
+    format!("UPDATE record SET {} WHERE key = ?1", changes.join(", "))
 });
 
 fn damaged(what: &str) -> LedgerError {
@@ -149,9 +159,15 @@ impl StoredRecord {
         ))
     }
 
-    /// Writes the row, in place of the one with its key if there is one.
-    pub(crate) fn write(&self, conn: &Connection) -> Result<(), LedgerError> {
+    /// Makes the row.
+    pub(crate) fn insert(&self, conn: &Connection) -> Result<(), LedgerError> {
         conn.prepare_cached(&INSERT)?.execute(params_from_iter(self.values()?))?;
+        Ok(())
+    }
+
+    /// Changes the row with this key, which is of the same record.
+    pub(crate) fn update(&self, conn: &Connection) -> Result<(), LedgerError> {
+        conn.prepare_cached(&UPDATE)?.execute(params_from_iter(self.values()?))?;
         Ok(())
     }
 
@@ -208,7 +224,7 @@ pub(crate) fn add_fingerprints(conn: &Connection) -> Result<(), LedgerError> {
             return Ok(());
         }
         for stored in found {
-            stored.write(conn)?;
+            stored.update(conn)?;
         }
     }
 }
@@ -328,25 +344,29 @@ pub(crate) fn drop_payload(conn: &Connection, key: i64) -> Result<bool, LedgerEr
     Ok(conn.prepare_cached("DELETE FROM payload WHERE key = ?1")?.execute([key])? > 0)
 }
 
-/// Brings the full-text index up to date with a record's failure.
-pub(crate) fn index_failure(
-    conn: &Connection,
-    key: i64,
-    id: &str,
-    before: Option<&Failure>,
-    after: Option<&Failure>,
-) -> Result<(), LedgerError> {
-    if before == after {
-        return Ok(());
-    }
-    if before.is_some() {
-        conn.prepare_cached("DELETE FROM failure_text WHERE rowid = ?1")?.execute([key])?;
-    }
-    if let Some(failure) = after {
-        conn.prepare_cached("INSERT INTO failure_text (rowid, id, code, message, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
+/// What the full-text index is to say of a record.
+#[derive(Debug)]
+pub(crate) struct Text {
+    /// It says something now.
+    pub(crate) known: bool,
+    /// The record's id and failure; `None`: nothing.
+    pub(crate) now: Option<(String, Failure)>,
+}
+
+impl Text {
+    /// Brings the full-text index up to date.
+    pub(crate) fn write(&self, conn: &Connection, key: i64) -> Result<(), LedgerError> {
+        if self.known {
+            conn.prepare_cached("DELETE FROM failure_text WHERE rowid = ?1")?.execute([key])?;
+        }
+        if let Some((id, failure)) = &self.now {
+            conn.prepare_cached(
+                "INSERT INTO failure_text (rowid, id, code, message, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
             .execute((key, id, &failure.code, &failure.message, &failure.detail))?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The next free key of table `record`.

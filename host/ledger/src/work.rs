@@ -2,10 +2,10 @@
 
 use crate::chunk;
 use crate::error::LedgerError;
-use crate::record::{self, Place, StoredRecord};
+use crate::record::{self, Place, StoredRecord, Text};
 use crate::run::{self, StoredRun};
 use crossdock_engine::ports::{Chunk, Payload, RecordRow};
-use crossdock_model::{Event, RouteName, RunId, RunStatus, Status, StepName};
+use crossdock_model::{Event, Failure, RouteName, RunId, RunStatus, Status, StepName};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,6 +23,8 @@ pub(crate) struct Memory {
     standing: BTreeMap<(i64, &'static str), i64>,
     /// Rows made, less rows removed, by table, since the last transaction.
     tally: BTreeMap<&'static str, i64>,
+    /// What the full-text index is to say, by the records' keys, since the last transaction.
+    texts: BTreeMap<i64, Text>,
     compressor: zstd::bulk::Compressor<'static>,
 }
 
@@ -70,6 +72,7 @@ impl Memory {
             written: written.unwrap_or(0),
             standing: BTreeMap::new(),
             tally: BTreeMap::new(),
+            texts: BTreeMap::new(),
             compressor: zstd::bulk::Compressor::new(CHUNK_LEVEL)?,
         })
     }
@@ -224,16 +227,21 @@ impl Work<'_> {
     ) -> Result<(), LedgerError> {
         after.key = before.as_ref().map_or_else(|| record::next_key(self.conn), |before| Ok(before.key))?;
         after.version = before.as_ref().map_or(1, |before| before.version + 1);
-        after.write(self.conn)?;
         match &before {
-            Some(before) => self.stand(before.route, before.status, -1),
-            None => self.count("record", 1),
+            Some(before) => {
+                after.update(self.conn)?;
+                self.stand(before.route, before.status, -1);
+            }
+            None => {
+                after.insert(self.conn)?;
+                self.count("record", 1);
+            }
         }
         self.stand(after.route, after.status, 1);
         let was_open = before.as_ref().is_some_and(|before| before.open);
         self.count_open(after.route, i64::from(after.open) - i64::from(was_open));
         let old_failure = before.as_ref().and_then(|before| before.failure.as_ref());
-        record::index_failure(self.conn, after.key, &after.id, old_failure, after.failure.as_ref())?;
+        self.note_text(after.key, &after.id, old_failure, after.failure.as_ref());
         if let Some(payload) = payload {
             let new = record::write_payload(self.conn, after.key, payload)?;
             self.count("payload", i64::from(new));
@@ -242,6 +250,19 @@ impl Work<'_> {
             self.count("payload", -i64::from(gone));
         }
         Ok(())
+    }
+
+    /// Notes what the full-text index is to say of a record. It is written at the end of the transaction, all at once.
+    fn note_text(&mut self, key: i64, id: &str, before: Option<&Failure>, after: Option<&Failure>) {
+        if before != after {
+            let text = self.memory.texts.entry(key).or_insert(Text { known: before.is_some(), now: None });
+            text.now = after.map(|failure| (id.to_owned(), failure.clone()));
+        }
+    }
+
+    /// Notes that the full-text index is to say nothing of a record any more.
+    pub(crate) fn drop_text(&mut self, key: i64) {
+        self.memory.texts.entry(key).or_insert(Text { known: true, now: None }).now = None;
     }
 
     /// Stores the records of a chunk. Those that have an open row keep it, with the status that the chunk gives.
@@ -306,7 +327,8 @@ impl Work<'_> {
         known.run.step(index?).cloned()
     }
 
-    /// Writes what was only counted in memory: totals of runs, records by status, rows by table.
+    /// Writes what was only noted in memory: totals of runs, records by status, rows by table, and what the full-text
+    /// index says. That last, because it would write out what it holds back before many other statements.
     pub(crate) fn flush(&mut self) -> Result<(), LedgerError> {
         for running in self.memory.runs.values_mut().filter(|running| running.changed) {
             running.run.write(self.conn)?;
@@ -328,6 +350,9 @@ impl Work<'_> {
             if delta != 0 {
                 statement.execute((table, delta))?;
             }
+        }
+        for (key, text) in std::mem::take(&mut self.memory.texts) {
+            text.write(self.conn, key)?;
         }
         Ok(())
     }

@@ -205,14 +205,14 @@ impl Explained for LedgerError {
             Self::BackupExists { .. } => {
                 "Name a folder that does not exist, for example one with the date in it.".into()
             }
-            Self::NotABackup { .. } => "Name the folder that `crossdock backup` made.".into(),
+            Self::NotABackup { .. } => "Name the folder that `crossdock ledger backup` made.".into(),
             Self::BackupDamaged { .. } => {
-                "Restore an earlier backup; `crossdock backup verify` says which of them are whole.".into()
+                "Restore an earlier backup; `crossdock ledger verify-backup` says which of them are whole.".into()
             }
-            Self::NotEmpty { .. } => "Restore into another data folder, or say that the ledger may be replaced.".into(),
+            Self::NotEmpty { .. } => "Restore into another data folder, or say --replace: the ledger that is there is then kept beside it.".into(),
             Self::Damaged { .. } => "Run `crossdock verify` to see all of the damage, and restore a copy.".into(),
             Self::DiskFull => {
-                "Free space on the disk, raise the limit or prune; if the run has ended, start it again.".into()
+                "Free space on the disk, raise the limit or run `crossdock ledger prune`; if the run has ended, start it again.".into()
             }
             Self::Storage { .. } => "Check that the data folder can be written to, then run the route again.".into(),
             Self::MustReopen { .. } => {

@@ -9,6 +9,7 @@ use crossdock_model::*;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use suite::handlers::{handler, result};
 use suite::{block, commit, end, fine, intent, route, row, start, step, with_row};
 
 const OLD: i64 = 10_000;
@@ -292,6 +293,42 @@ fn runs_go_with_their_commits_when_nothing_came_from_them() {
     block(store.commit(fine("after", 1, &["x"]))).unwrap();
     block(store.end_run(end("after", RunStatus::Ok, 1, &[(Status::Ok, 1)]))).unwrap();
     whole(dir.path());
+}
+
+#[test]
+fn finished_handler_tasks_go_when_their_record_has_no_row() {
+    let check = |retention: Retention, expected: u64, left: &[TaskStanding]| {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        block(store.begin_run(start("r1"))).unwrap();
+        // Without a row: one that waits, one that went well, one that was given up, a young one. With a row: one.
+        block(store.commit(BatchCommit { at: Timestamp(OLD), ..with_row("r1", 1, row("row", Status::Failed)) }))
+            .unwrap();
+        let tasks = ["waits", "done", "given-up", "young", "row"];
+        let tasks = tasks.map(|id| handler(id, "erp", HandlerKind::OnFailure, 1)).to_vec();
+        block(store.commit(BatchCommit { at: Timestamp(OLD), tasks, ..commit("r1", 2) })).unwrap();
+        for (key, status, at) in [
+            (2, TaskStatus::Done, OLD),
+            (3, TaskStatus::GivenUp, OLD),
+            (4, TaskStatus::Done, YOUNG),
+            (5, TaskStatus::Done, OLD),
+        ] {
+            block(store.commit_tasks(TaskCommit { at: Timestamp(at), ..result(key, status) })).unwrap();
+        }
+        assert_eq!(prune(&store, retention).tasks, expected);
+        let numbers = &store.reader().unwrap().run(&RunId("r1".into())).unwrap().unwrap().handlers[0];
+        let count = |standing: TaskStanding| left.iter().filter(|&&one| one == standing).count() as u64;
+        assert_eq!(
+            (numbers.waiting, numbers.done, numbers.given_up),
+            (count(TaskStanding::Waiting), count(TaskStanding::Done), count(TaskStanding::GivenUp))
+        );
+    };
+    use TaskStanding::{Done, GivenUp, Waiting};
+    check(NEVER, 0, &[Waiting, Done, GivenUp, Done, Done]);
+    check(Retention { settled_ms: AGE_MS, ..NEVER }, 1, &[Waiting, GivenUp, Done, Done]);
+    // The record goes as well, and then its handler task, which went well, is of the other class.
+    check(Retention { failed_ms: AGE_MS, ..NEVER }, 1, &[Waiting, Done, Done, Done]);
+    check(ALL, 3, &[Waiting, Done]);
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn check(dir: &Path, place: &str, cut: usize, calls: &[Done], seen: &mut Seen) {
     let mut missing: Option<&Done> = None;
     let mut ahead = false;
     for done in calls {
-        let Some(there) = found.has(&done.call, &calls[done.number + 1..]) else { continue };
+        let Some(there) = found.has(done, calls) else { continue };
         let acknowledged = done.acknowledged.is_some_and(|at| at <= cut);
         if there {
             ahead |= !acknowledged;
@@ -121,6 +121,10 @@ fn check(dir: &Path, place: &str, cut: usize, calls: &[Done], seen: &mut Seen) {
         }
     }
     seen.ahead += usize::from(ahead);
+    match found.old_missing(calls, cut) {
+        0 => {}
+        missing => seen.lost.push(format!("{place}: {missing} old records, which were not pruned")),
+    }
     if let Some(half) = found.half(calls) {
         seen.wrong.push(format!("{place}: {half}"));
     }
@@ -182,14 +186,14 @@ fn nothing_acknowledged_is_lost_when_the_power_is_cut() {
 
 #[test]
 fn a_ledger_that_does_not_sync_each_commit_is_seen_to_lose() {
-    let (seen, _) = sweep(1, 60, true, false);
+    let (seen, _) = sweep(1, 40, true, false);
     assert!(!seen.lost.is_empty(), "the images would not show a loss");
     assert_eq!(seen.wrong, Vec::<String>::new(), "it loses the end and damages nothing");
 }
 
 #[test]
 fn a_disk_that_says_it_synced_and_has_not_is_seen_to_damage() {
-    let (seen, _) = sweep(1, 60, false, true);
+    let (seen, _) = sweep(1, 40, false, true);
     assert!(!seen.wrong.is_empty(), "the images would not show damage");
 }
 

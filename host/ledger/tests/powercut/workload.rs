@@ -13,12 +13,30 @@ use std::path::Path;
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Call {
-    Begin { run: String },
-    Intend { id: String },
-    Fine { ids: Vec<String> },
-    Row { id: String, payload: Vec<u8> },
-    Skip { id: String },
-    End { run: String },
+    Begin {
+        run: String,
+    },
+    Intend {
+        id: String,
+    },
+    Fine {
+        ids: Vec<String>,
+    },
+    Row {
+        id: String,
+        payload: Vec<u8>,
+    },
+    Skip {
+        id: String,
+    },
+    /// Ok records that are old enough to be pruned.
+    Old {
+        ids: Vec<String>,
+    },
+    Prune,
+    End {
+        run: String,
+    },
 }
 
 /// A call that was made, and how many changes of files there were when its answer was there.
@@ -85,6 +103,7 @@ impl Workload<'_> {
             self.acknowledge_all();
             self.decide(store);
         }
+        self.prune(store);
         let counts: Vec<(Status, i64)> = counts.iter().collect();
         self.note(Call::End { run: run.to_owned() });
         block(store.end_run(end(run, RunStatus::CompletedWithFailures, read, &counts))).unwrap();
@@ -101,6 +120,16 @@ impl Workload<'_> {
         let batch = self.batch;
         let id = format!("id-{batch}");
         let mut waiting = Vec::new();
+        if self.dice.one_in(4) {
+            let ids: Vec<String> = (0..30).map(|n| format!("old-{batch}-{n}")).collect();
+            let mut commit = fine(run, 1_000_000 + batch, &ids.iter().map(String::as_str).collect::<Vec<_>>());
+            if let Some(chunk) = &mut commit.chunk {
+                chunk.payloads = Some(ids.iter().map(|_| noise(&mut self.dice)[..200].to_vec()).collect());
+            }
+            (*read, ()) = (*read + ids.len() as u64, counts.add(Status::Ok, i64::try_from(ids.len()).unwrap()));
+            self.note(Call::Old { ids });
+            waiting.push(store.commit(BatchCommit { at: Timestamp(1), ..commit }));
+        }
         self.note(Call::Intend { id: id.clone() });
         waiting.push(store.intend(intent(run, batch, &[&id], true)));
         match self.dice.below(6) {
@@ -140,6 +169,15 @@ impl Workload<'_> {
         waiting
     }
 
+    /// Removes what is old, in many transactions, and gives the pages back.
+    fn prune(&mut self, store: &LedgerStore) {
+        self.note(Call::Prune);
+        let old = Retention { chunks_ms: Some(1_000), settled_ms: None, ..Retention::default() };
+        let report = block(store.prune(old, Timestamp(1_500))).unwrap();
+        assert!(report.chunk_records > 0 && report.bytes_freed > 0, "{report:?}");
+        self.acknowledge_all();
+    }
+
     /// Has an operator skip a record that failed.
     fn decide(&mut self, store: &LedgerStore) {
         let skipped: BTreeSet<String> = self
@@ -175,6 +213,9 @@ pub(crate) struct Found {
     runs: BTreeMap<String, RunSummary>,
     events: BTreeSet<String>,
     last: Option<String>,
+    /// How many prunings were told of, and how many records they removed.
+    prunings: usize,
+    pruned: u64,
 }
 
 impl Found {
@@ -195,12 +236,15 @@ impl Found {
         }
         let runs = reader.runs(None, 100, None)?.items;
         let events = reader.events(&EventFilter::default(), EventOrder::OldestFirst, 10_000, None)?.items;
+        let prunings = events.iter().filter(|logged| logged.event.kind == EventKind::LedgerPruned).count();
         let failed = events.into_iter().filter(|logged| logged.event.kind == EventKind::RecordFailed);
         let state = block(store.state(route(), step("erp"))).unwrap();
         Ok(Self {
             records,
             runs: runs.into_iter().map(|run| (run.run.0.clone(), run)).collect(),
             events: failed.filter_map(|logged| logged.event.record).map(|record| record.0).collect(),
+            prunings,
+            pruned: reader.pruned()?.iter().map(|pruned| pruned.records).sum(),
             last: state.into_iter().next().map(|(_, value)| String::from_utf8(value).unwrap()),
         })
     }
@@ -210,7 +254,8 @@ impl Found {
     }
 
     /// Whether a call has taken effect; `None`: a later one may have covered it.
-    pub(crate) fn has(&self, call: &Call, later: &[Done]) -> Option<bool> {
+    pub(crate) fn has(&self, done: &Done, all: &[Done]) -> Option<bool> {
+        let (call, earlier, later) = (&done.call, &all[..done.number], &all[done.number + 1..]);
         Some(match call {
             Call::Begin { run } => self.runs.contains_key(run),
             Call::Intend { id } => self.records.contains_key(id),
@@ -225,8 +270,27 @@ impl Found {
                 }
             }
             Call::Skip { id } => self.status(id) == Some(Status::Skipped),
+            // What is old goes at any time after pruning has begun: see `old_missing`.
+            Call::Old { .. } => return None,
+            Call::Prune => {
+                let before = earlier.iter().filter(|done| done.call == Call::Prune).count();
+                let gone = |done: &Done| match &done.call {
+                    Call::Old { ids } => !ids.iter().any(|id| self.records.contains_key(id)),
+                    _ => true,
+                };
+                self.prunings > before && earlier.iter().all(gone)
+            }
             Call::End { run } => self.runs.get(run).is_some_and(|run| run.status == RunStatus::CompletedWithFailures),
         })
+    }
+
+    /// How many old records were acknowledged before the cut and are neither there nor noted as pruned.
+    pub(crate) fn old_missing(&self, calls: &[Done], cut: usize) -> u64 {
+        let acknowledged = calls.iter().filter(|done| done.acknowledged.is_some_and(|at| at <= cut));
+        let old: u64 =
+            acknowledged.map(|done| if let Call::Old { ids } = &done.call { ids.len() as u64 } else { 0 }).sum();
+        let there = self.records.keys().filter(|id| id.starts_with("old-")).count() as u64;
+        old.saturating_sub(there + self.pruned)
     }
 
     /// What is there in part: every commit is there with all that belongs to it, or not at all.
@@ -234,7 +298,7 @@ impl Found {
         let mut last = None;
         for done in calls {
             match &done.call {
-                Call::Fine { ids } => {
+                Call::Fine { ids } | Call::Old { ids } => {
                     let there = ids.iter().filter(|id| self.status(id) == Some(Status::Ok)).count();
                     if there != 0 && there != ids.len() {
                         return Some(format!("{there} records of {:?}", done.call));

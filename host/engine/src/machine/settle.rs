@@ -135,7 +135,7 @@ impl Machine {
         let places: Vec<_> = flight.given.iter().map(|part| part.places(flight.members.len())).collect();
         commit.tasks = std::mem::take(&mut flight.tasks);
         let mut in_chunk = Vec::new();
-        if stays_open && self.does_all_or_nothing() {
+        if open && self.spec.policy.rollback == Rollback::Run {
             leave_parts_under_way(&mut flight, &places);
         }
         for member in 0..all {

@@ -94,6 +94,8 @@ impl Machine {
                 continue;
             }
             let attempt = flight.attempts(member).max(1);
+            // What goes on is ok at this step.
+            let status = if status == Status::Processing { Status::Ok } else { status };
             let told = Told { step: Some(step), target_id: "", attempt, status: status.as_str(), failure: None };
             tasks.push(self.task(
                 HandlerPlace { step: Some(step.clone()), kind: HandlerKind::OnSuccess },

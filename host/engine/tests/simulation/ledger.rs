@@ -2,8 +2,8 @@
 //! call that it was not promised.
 
 use crossdock_engine::ports::{
-    Applied, AttemptKind, BatchCommit, DueRows, HandlerTask, Intent, Payload, Progress, RecordRow, RunEnd, RunOpening,
-    StepCounts,
+    Applied, AttemptKind, BatchCommit, DueRows, DueTask, DueTasks, HandlerTask, Intent, Payload, Progress, RecordRow,
+    RunEnd, RunOpening, StepCounts, TaskCommit, TaskStatus,
 };
 use crossdock_model::{
     Checkpoint, Counts, Failure, HandlerPlace, RecordId, RunId, RunStatus, Status, StepName, Timestamp,
@@ -76,8 +76,18 @@ pub(crate) type TaskId = (String, HandlerPlace, u32);
 /// A handler that is to be called, or was.
 #[derive(Debug, Clone)]
 pub(crate) struct Task {
-    pub(crate) key: i64,
+    key: i64,
     pub(crate) task: HandlerTask,
+    pub(crate) attempts: u32,
+    since: Option<Timestamp>,
+    /// `None` while it waits.
+    ended: Option<TaskStatus>,
+}
+
+impl Task {
+    pub(crate) fn waits(&self) -> bool {
+        self.ended.is_none()
+    }
 }
 
 type Checked = Result<(), String>;
@@ -95,7 +105,7 @@ impl MemLedger {
                 .filter(|stored| !stored.row.open && !stored.row.status.is_settled())
                 .map(|stored| stored.row.id.clone())
                 .collect(),
-            tasks: 0,
+            tasks: self.tasks.values().filter(|task| task.waits()).count() as u64,
             checkpoint: self.checkpoint.clone(),
             open: self.by_age().filter(|row| row.open || row.status == Status::RolledBack).cloned().collect(),
             pending: due.len() as u64,
@@ -295,7 +305,40 @@ impl MemLedger {
                 return Err(format!("task {id:?} of {} is there twice in one commit of {run}", task.run));
             }
             let key = self.tasks.len() as i64;
-            self.tasks.entry(id).or_insert(Task { key, task });
+            self.tasks.entry(id).or_insert(Task { key, task, attempts: 0, since: None, ended: None });
+        }
+        Ok(())
+    }
+
+    /// Tasks whose time has come, earliest first.
+    pub(crate) fn tasks_due(&self, now: Timestamp, limit: u32) -> DueTasks {
+        let mut waiting: Vec<&Task> = self.tasks.values().filter(|task| task.waits()).collect();
+        waiting.sort_by_key(|task| (task.task.due, task.key));
+        let ready = waiting.iter().take(limit as usize).filter(|task| task.task.due <= now).count();
+        let later = waiting.split_off(ready);
+        let tasks = waiting.into_iter().map(|task| DueTask {
+            key: task.key,
+            task: task.task.clone(),
+            attempts: task.attempts,
+            since: task.since,
+        });
+        DueTasks {
+            tasks: tasks.collect(),
+            pending: later.len() as u64,
+            next_due: later.first().map(|task| task.task.due),
+        }
+    }
+
+    pub(crate) fn commit_tasks(&mut self, commit: &TaskCommit) -> Checked {
+        for result in &commit.results {
+            let Some(task) = self.tasks.values_mut().find(|task| task.key == result.key && task.waits()) else {
+                return Err(format!("{result:?} is for no task that waits"));
+            };
+            (task.attempts, task.since) = (result.attempts, result.since);
+            match result.status {
+                TaskStatus::Retry(due) => task.task.due = due,
+                ended => task.ended = Some(ended),
+            }
         }
         Ok(())
     }

@@ -152,7 +152,9 @@ impl Life {
     /// A person looks at the other systems and says what became of records in doubt.
     pub(crate) fn settle_doubts(&mut self) {
         for row in self.rows() {
-            if row.status != Status::Indeterminate || self.can_settle(&row) {
+            // What the process died of nobody tries again.
+            let by_death = row.failure.as_ref().is_some_and(|failure| failure.code == "record-quarantined");
+            if row.status != Status::Indeterminate || (self.can_settle(&row) && !by_death) {
                 continue;
             }
             let Some(step) = self.steps.iter().position(|step| step.name == row.step) else { continue };

@@ -2,6 +2,7 @@
 //! process die between any two of them.
 
 mod breakers;
+mod handlers;
 mod tasks;
 mod watch;
 
@@ -76,6 +77,8 @@ pub(crate) struct Player<'a> {
     /// The same for undoing, by key.
     undo_tries: BTreeMap<(usize, String), u32>,
     breakers: Vec<breakers::Breaker>,
+    handling: handlers::Handling,
+    accidents: Accidents,
 }
 
 type Checked<T = ()> = Result<T, String>;
@@ -89,6 +92,7 @@ impl<'a> Player<'a> {
         now: &'a mut i64,
         trace: &'a mut Option<Vec<String>>,
     ) -> Self {
+        let handling = handlers::Handling::new(&spec, Timestamp(*now));
         let breakers = vec![breakers::Breaker::default(); spec.steps.len()];
         Self {
             spec,
@@ -108,6 +112,8 @@ impl<'a> Player<'a> {
             tries: BTreeMap::new(),
             undo_tries: BTreeMap::new(),
             breakers,
+            handling,
+            accidents: Accidents::default(),
         }
     }
 
@@ -119,6 +125,7 @@ impl<'a> Player<'a> {
     }
 
     pub(crate) fn play(mut self, accidents: Accidents) -> Checked<Played> {
+        self.accidents = accidents;
         let opening = self.ledger.begin_run(&self.spec.run);
         self.note(|| format!("begin {:?} with {opening:?}", self_name(&opening)));
         for row in &opening.open {
@@ -155,6 +162,7 @@ impl<'a> Player<'a> {
     }
 
     fn finish(mut self, machine: &Machine, end: Box<RunEnd>) -> Checked<Played> {
+        self.doing.retain(|doing| !matches!(doing, Doing::Answer(Input::HandlersIdle(_))));
         if !self.doing.is_empty() || !self.line.is_empty() || !machine.has_ended() {
             return Err(format!("the run ended with {:?} and {:?} under way", self.doing, self.line));
         }
@@ -169,6 +177,9 @@ impl<'a> Player<'a> {
         rules::end(self.ledger, self.world, &self.spec, &end)?;
         if end.status != RunStatus::Failed && machine.class().is_some() {
             return Err(format!("the run is {} and has a class", end.status));
+        }
+        if self.finish_handlers(end.status, self.accidents)? {
+            return Ok(Played::Crashed);
         }
         Ok(Played::Ended(end))
     }
@@ -188,6 +199,9 @@ impl<'a> Player<'a> {
         }
         for _ in 0..self.rng.below(self.line.len() + 1) {
             self.durable_one(false)?;
+        }
+        if self.rng.one_in(2) {
+            self.handlers_unheard()?;
         }
         for inflight in &self.ledger.inflight {
             let step = rules::index_of(&self.spec, &inflight.step);
@@ -216,7 +230,8 @@ impl<'a> Player<'a> {
             self.take(action)?;
         }
         self.breakers_are_open_in_time()?;
-        if self.doing.is_empty() && self.line.is_empty() && self.wake.is_none() && self.end.is_none() {
+        let handling = self.handling.choices(i64::MAX) > 0;
+        if self.doing.is_empty() && self.line.is_empty() && self.wake.is_none() && self.end.is_none() && !handling {
             return Err(format!("the machine is stuck: {:?}", machine.progress()));
         }
         Ok(())
@@ -256,14 +271,18 @@ impl<'a> Player<'a> {
     fn step(&mut self, machine: &mut Machine) -> Checked {
         *self.now += self.rng.between(0, 20) as i64;
         let due = self.wake.is_some_and(|at| at.0 <= *self.now);
-        let choices = self.doing.len() + usize::from(!self.line.is_empty()) + usize::from(due);
+        let of_run = self.doing.len() + usize::from(!self.line.is_empty()) + usize::from(due);
+        let choices = of_run + self.handling.choices(*self.now);
         if choices == 0 {
-            let Some(at) = self.wake else { return Err("nothing is under way".into()) };
+            let next = [self.wake, self.handling.wakes_at()].into_iter().flatten().min();
+            let Some(at) = next else { return Err("nothing is under way".into()) };
             *self.now = at.0;
             return self.step(machine);
         }
         let choice = self.rng.below(choices);
-        if choice < self.doing.len() {
+        if choice >= of_run {
+            self.step_of_handlers(choice - of_run)
+        } else if choice < self.doing.len() {
             let doing = self.doing.swap_remove(choice);
             let input = self.perform(doing)?;
             self.feed(machine, input)
@@ -287,12 +306,17 @@ impl<'a> Player<'a> {
         self.note(|| {
             format!("  durable: {}", if let Op::Intend(n, _) = &op { format!("intent {n}") } else { "commit".into() })
         });
+        let mut pokes = false;
         if let Op::Commit(commit) = &op {
             self.check_tasks(commit)?;
+            pokes = !commit.tasks.is_empty();
         }
         self.ledger.apply(op)?;
         if answer {
             self.doing.push(Doing::Answer(input));
+            if pokes {
+                self.handling.poke();
+            }
         }
         rules::truth(self.ledger, self.world, &self.spec)
     }
@@ -350,7 +374,9 @@ impl<'a> Player<'a> {
                 if let Ok((undone, _)) = &answer {
                     for at in 0..batch.ids.len() {
                         let (id, key) = (batch.ids.text(at), batch.keys.text(at));
-                        self.told_ok.remove(&(step, id.clone().into_owned()));
+                        if undone.outcomes[at].is_success() {
+                            self.told_ok.remove(&(step, id.clone().into_owned()));
+                        }
                         self.tried_to_undo(step, &id, &key, undone.outcomes[at])?;
                     }
                 }

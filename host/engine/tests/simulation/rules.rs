@@ -96,7 +96,8 @@ fn row_is_true(row: &RecordRow, world: &World, spec: &RunSpec, place: usize, bus
     let undoing = matches!(row.status, Status::RollingBack | Status::RollbackFailed);
     let counted = row.applied.last().filter(|_| undoing).map_or(step, |applied| index_of(spec, &applied.step));
     if let Some(spec) = spec.steps.get(counted) {
-        let recovered = row.status == Status::Processing || row.failure.as_ref().is_some_and(|f| f.code == "in-doubt");
+        let recovered = row.status == Status::Processing
+            || row.failure.as_ref().is_some_and(|f| ["in-doubt", "record-quarantined"].contains(&&*f.code));
         let by_a_person = row.status.is_settled() && row.status != Status::Failed;
         if !recovered && !by_a_person && row.spent > spec.retry.attempts {
             return Err(format!("invariant 8: {id} has spent {} attempts", row.spent));

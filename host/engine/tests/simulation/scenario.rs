@@ -73,7 +73,7 @@ fn random_step(rng: &mut Rng, index: usize, role: Role) -> StepSpec {
         total_ms: *rng.pick(&[1_000, 10_000, 100_000]),
     };
     let all = [HandlerKind::OnSuccess, HandlerKind::OnFailure, HandlerKind::OnRollback];
-    let of_role = |kind: &HandlerKind| *kind == HandlerKind::OnFailure || matches!(role, Role::Destination { .. });
+    let of_role = |kind: &HandlerKind| *kind != HandlerKind::OnRollback || matches!(role, Role::Destination { .. });
     let handlers = all.into_iter().filter(|kind| of_role(kind) && rng.one_in(3)).collect();
     let name = StepName::new(format!("s{index}")).unwrap();
     StepSpec { name, role, max_batch: rng.between(1, 7) as u32, retry, breaker, handlers }
@@ -190,6 +190,9 @@ impl Life {
             if let Some(ids) = chosen {
                 self.play(Some(Entry::Resync(ids)), Accidents::default())?;
             }
+        }
+        if let Some((id, task)) = self.ledger.tasks.iter().find(|(_, task)| task.waits()) {
+            return Err(format!("in the end {id:?} still waits: {task:?}"));
         }
         let spec = self.spec(None);
         rules::last_word(&self.ledger, &self.world, &spec)

@@ -88,6 +88,8 @@ pub(crate) struct World {
     undo_tries: BTreeMap<(String, usize), usize>,
     /// How often each record took effect at each step, by idempotency key.
     effects: BTreeMap<(usize, String), BTreeMap<Vec<u8>, u32>>,
+    /// Which records transformers let pass.
+    passed: BTreeSet<(usize, String)>,
     /// Everything that ever took effect.
     ever: BTreeSet<(usize, String, Vec<u8>)>,
     /// What was undone, in order.
@@ -125,6 +127,7 @@ impl World {
             tries: BTreeMap::new(),
             undo_tries: BTreeMap::new(),
             effects: BTreeMap::new(),
+            passed: BTreeSet::new(),
             ever: BTreeSet::new(),
             undone: Vec::new(),
             doubted: BTreeSet::new(),
@@ -300,6 +303,9 @@ impl World {
                 }
             };
             self.tried(id, step);
+            if matches!(outcome, Outcome::Ok | Outcome::Dropped) {
+                self.passed.insert((step, id.clone()));
+            }
             if outcome.needs_failure() {
                 failures.push((at as u32, Failure::new("said-no", "the transformer said no")));
             }
@@ -360,6 +366,10 @@ impl World {
         let mut ids: Vec<String> = here.map(|((_, id), _)| id.clone()).collect();
         ids.sort_by_key(|id| crate::rules::order_of(id));
         ids
+    }
+
+    pub(crate) fn has_passed(&self, step: usize, id: &str) -> bool {
+        self.passed.contains(&(step, id.to_owned()))
     }
 
     /// Whether a record has ever taken effect at a step under this key.
@@ -563,6 +573,36 @@ impl World {
         }
         (probed.target_ids, probed.receipts) = (Some(target_ids), Some(receipts));
         answer(probed)
+    }
+
+    /// A handler is called. Whatever it does is nobody's business here but its own.
+    pub(crate) fn handle(&mut self, handler: usize, batch: &Batch) -> CallResult<Written> {
+        if self.goes_wrong() {
+            let kinds = [RefusalKind::Unavailable, RefusalKind::Unauthorized, RefusalKind::NotGranted];
+            return Err(refused(*self.rng.pick(&kinds)));
+        }
+        let mut written = Written { outcomes: vec![], failures: vec![], target_ids: None, receipts: None };
+        for at in 0..batch.len() {
+            let id = batch.ids.text(at).into_owned();
+            let seed = if let Manners::Random { seed, .. } = &self.manners { *seed } else { 0 };
+            let mut rng = Rng::new(mix(seed, &id, 900 + handler as u64));
+            let tries = self.undo_tries.entry((id, 1_000 + handler)).or_default();
+            *tries += 1;
+            let fine = self.healed || !rng.one_in(4) || *tries > rng.between(1, 3) as usize;
+            let outcome = match rng.below(6) {
+                _ if fine => Outcome::Ok,
+                0 | 1 => Outcome::Retryable,
+                2 => Outcome::Unknown,
+                3 => Outcome::Rejected,
+                4 => Outcome::Untouched,
+                _ => return Err(fault()),
+            };
+            if outcome.needs_failure() {
+                written.failures.push((at as u32, Failure::new("said-no", "the handler said no")));
+            }
+            written.outcomes.push(outcome);
+        }
+        answer(written)
     }
 
     pub(crate) fn check(&mut self, step: usize) -> CallResult<()> {

@@ -71,7 +71,10 @@ impl Player<'_> {
             && !self.cancelled
             && row.failure.is_some()
             && self.ledger.rows.get(&row.id.0).is_none_or(|before| before.row.status != Status::RollingBack);
-        matches!(row.status, Status::Failed | Status::Rejected) || by_failure
+        // The ledger has found out itself that the process died of it.
+        let by_death = row.failure.as_ref().is_some_and(|failure| failure.code == "record-quarantined");
+        let again = self.ledger.rows.get(&row.id.0).is_some_and(|before| before.row.status == row.status);
+        (matches!(row.status, Status::Failed | Status::Rejected) && !(by_death && again)) || by_failure
     }
 
     fn generation_under_way(&self, batch: u64, id: &str) -> u32 {
@@ -100,6 +103,19 @@ impl Player<'_> {
         Ok(())
     }
 
+    /// A transformer has let it pass, in one generation or another.
+    fn pass_told(
+        &self,
+        step: &StepName,
+        id: &str,
+        last: u32,
+        needed: &impl Fn(&StepName, HandlerKind, &str, u32) -> Checked,
+    ) -> Checked {
+        let here = self.spec.step_index(step).is_some_and(|index| self.world.has_passed(index, id));
+        let told = |generation| needed(step, HandlerKind::OnSuccess, id, generation);
+        if here && (0..=last).all(|generation| told(generation).is_err()) { told(last) } else { Ok(()) }
+    }
+
     fn successes_told(
         &self,
         id: &str,
@@ -108,7 +124,7 @@ impl Player<'_> {
     ) -> Checked {
         self.spec.steps.iter().try_for_each(|step| match step.role {
             Role::Destination { .. } => self.success_told(&step.name, id, last, needed),
-            Role::Transformer { .. } => Ok(()),
+            Role::Transformer { .. } => self.pass_told(&step.name, id, last, needed),
         })
     }
 
@@ -124,6 +140,9 @@ impl Player<'_> {
         let row = commit.rows.iter().find(|row| row.id == task.record);
         let mut target_id = Vec::new();
         let happened = match task.place.kind {
+            HandlerKind::OnSuccess if matches!(self.world.steps[index], Role::Transformer { .. }) => {
+                self.world.has_passed(index, id)
+            }
             HandlerKind::OnSuccess => {
                 target_id = format!("{id}@{index}").into_bytes();
                 self.world.has_ever_applied(index, id, &key)
@@ -154,6 +173,10 @@ impl Player<'_> {
             ("event.step", step.as_str().as_bytes()),
             ("event.target_id", &target_id),
         ];
+        let status = attribute(task, "event.status");
+        if task.place.kind == HandlerKind::OnSuccess && status != b"ok" && status != b"dropped" {
+            return wrong("it is told another status");
+        }
         if let Some((name, _)) = said.iter().find(|(name, value)| attribute(task, name) != *value) {
             return wrong(&format!("it is told {name} = {:?}", String::from_utf8_lossy(attribute(task, name))));
         }

@@ -8,6 +8,7 @@ mod args;
 mod chain;
 mod decide;
 mod fail;
+mod failures;
 mod follow;
 mod json;
 mod look;
@@ -31,6 +32,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before anything else: this may be the process that compiles a plugin.
+    if let Some(code) = crossdock::compile_if_asked() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
@@ -61,12 +66,12 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
         return look::explain(out, args.code.as_deref()).map(|()| 0);
     }
     let Global { data, project, .. } = cli.global;
-    let host = Host::open(HostOptions { project: project.or(found), data })?;
+    let host = Host::open(HostOptions { project: project.or(found), data, ..HostOptions::default() })?;
     match &cli.verb {
         Verb::Check(args) => look::check(out, &host, &args.route).await?,
         Verb::Run(args) => return run(out, &host, &args.route).await,
         Verb::Report(args) => return report::report(out, &host, args),
-        Verb::Failures(args) => report::failures(out, &host, args)?,
+        Verb::Failures(args) => failures::failures(out, &host, args)?,
         Verb::Records(args) => records::records(out, &host, args)?,
         Verb::Record(args) => record::show(out, &host, args)?,
         Verb::Runs(args) => records::runs(out, &host, args)?,

@@ -11,7 +11,7 @@ use crossdock_engine::ports::{Abilities, Atomicity, CallError, Cause, Clock, Ide
 use crossdock_ledger::{LedgerReader, LedgerStore, OpenOptions, Quarantined, VerifyReport};
 use crossdock_model::{ErrorClass, Failure, RouteName, StepName};
 use crossdock_route::Route;
-use crossdock_sandbox::{Sandbox, SandboxConfig, Want};
+use crossdock_sandbox::{Compiler, Sandbox, SandboxConfig, Want};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -29,6 +29,9 @@ pub struct HostOptions {
     pub project: Option<PathBuf>,
     /// The data folder. `None`: the one that the project names, else `.crossdock` in the current folder.
     pub data: Option<PathBuf>,
+    /// Who compiles plugins. By default this program, started again, for which its `main` must call
+    /// [`compile_if_asked`](crate::compile_if_asked) first.
+    pub compiler: Compiler,
 }
 
 /// A project, ready to run its routes and to tell what became of their records.
@@ -38,6 +41,7 @@ pub struct HostOptions {
 pub struct Host {
     project: Option<OpenProject>,
     data: PathBuf,
+    compiler: Compiler,
     sandbox: Mutex<Option<Arc<Sandbox>>>,
     ledger: Mutex<Option<LedgerStore>>,
     connectors: Connectors,
@@ -130,6 +134,7 @@ impl Host {
         Ok(Self {
             project,
             data,
+            compiler: options.compiler,
             sandbox: Mutex::new(None),
             ledger: Mutex::new(None),
             connectors: Connectors::default(),
@@ -325,6 +330,7 @@ impl Host {
         }
         let config = SandboxConfig {
             cache_dir: Some(self.data.join(CACHE_FOLDER)),
+            compiler: self.compiler.clone(),
             ..SandboxConfig::new(Arc::new(SystemClock))
         };
         let sandbox = Arc::new(Sandbox::new(config).map_err(|error| Error::explained(&error))?);

@@ -46,6 +46,7 @@ pub use crossdock_model::{
     Code, Counts, ErrorClass, Event, EventKind, Failure, HandlerKind, HandlerPlace, Outcome, RecordId, RouteName,
     RunId, RunStatus, Status, StepName, Timestamp,
 };
+pub use crossdock_sandbox::{Compiler, compile_if_asked};
 pub use decisions::{Resolution, RollbackStanding, Undoing};
 pub use error::Error;
 pub use export::Csv;

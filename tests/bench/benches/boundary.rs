@@ -9,7 +9,7 @@ use crossdock_bench::{Orders, Usage};
 use crossdock_devkit::guests;
 use crossdock_engine::ports::{Clock, PortFuture, TransformerPort};
 use crossdock_model::{Batch, Outcome, RouteName, StepName, Timestamp};
-use crossdock_sandbox::{Instance, Sandbox, SandboxConfig};
+use crossdock_sandbox::{Compiler, Instance, Sandbox, SandboxConfig};
 use std::cell::RefCell;
 use std::error::Error;
 use std::sync::Arc;
@@ -74,7 +74,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The guest for tests, which without settings hands records on as they are.
 async fn identity() -> Result<Arc<dyn TransformerPort>, Box<dyn Error>> {
-    let sandbox = Sandbox::new(SandboxConfig::new(Arc::new(StandingClock)))?;
+    // The guest is our own, and compiling is not what is measured.
+    let config = SandboxConfig { compiler: Compiler::InProcess, ..SandboxConfig::new(Arc::new(StandingClock)) };
+    let sandbox = Sandbox::new(config)?;
     let plugin = sandbox.load(guests()?.path("guest-transformer")?).await?;
     let instance = Instance::new(RouteName::new("boundary")?, StepName::new("identity")?, "{}");
     Ok(plugin.transformer(instance).await?)

@@ -126,7 +126,8 @@ impl Shop {
 
     /// Runs the route once, as somebody who embeds the host does.
     pub(crate) async fn run_route(&self) -> Result<Tally> {
-        let options = HostOptions { project: Some(self.folder.clone()), data: Some(self.data()) };
+        let options =
+            HostOptions { project: Some(self.folder.clone()), data: Some(self.data()), ..HostOptions::default() };
         let host = Host::open(options)?;
         let report = host.run(&self.route()).await?.finish().await?;
         ensure!(report.status == RunStatus::Ok, "the run ended {}: {:?}", report.status, report.reason);

@@ -253,7 +253,7 @@ async fn undo(out: &Out, host: &Host, undoing: Undoing) -> Result<u8, Fail> {
     } else {
         summary::show(out, host, &report, None)?;
     }
-    Ok(report.exit_code())
+    Ok(report.undo_exit_code())
 }
 
 fn tell(out: &Out, decided: &[Decided]) -> Result<(), Fail> {

@@ -26,13 +26,7 @@ pub(crate) fn show(out: &Out, host: &Host, args: &RecordArgs) -> Result<(), Fail
     match found {
         RecordFound::One(detail) if out.json => out.document(&json::detail(&detail)),
         RecordFound::One(detail) => {
-            let run = reader.run(&detail.summary.run).map_err(Error::from)?;
-            let steps: Vec<StepName> = run
-                .into_iter()
-                .flat_map(|run| run.steps)
-                .map(|(step, _)| step)
-                .filter(|s| *s != StepName::source())
-                .collect();
+            let steps = host.steps_of(&detail.summary.run)?;
             out.text(&page(out, &detail, &steps))
         }
         RecordFound::None => Err(none(&args.id, args.route.as_ref())),
@@ -135,8 +129,10 @@ fn standing(text: &mut String, detail: &RecordDetail, paint: Paint) {
     if let Some(step) = &record.step {
         lines.push(("step", step.to_string()));
     }
-    if record.attempts > 0 {
-        lines.push(("attempts", format!("{} at this step", record.attempts)));
+    match detail.to_undo.first() {
+        _ if record.attempts == 0 => {}
+        Some(undoing) => lines.push(("attempts", format!("{} to undo step {}", record.attempts, undoing.step))),
+        None => lines.push(("attempts", format!("{} at this step", record.attempts))),
     }
     if let Some(due) = record.due {
         lines.push(("due", format!("looked at again at {}, when the route runs", time(due))));

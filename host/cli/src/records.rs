@@ -2,9 +2,9 @@
 
 use crate::args::{EventsArgs, Part, RecordsArgs, RunsArgs};
 use crate::fail::Fail;
+use crate::failures;
 use crate::json;
 use crate::out::Out;
-use crate::report;
 use crate::text::{Cell, Mood, clean, count, mood, number, time, time_s};
 use crossdock::{
     Cause, Cursor, Error, EventFilter, EventOrder, Host, LoggedEvent, Page, RecordSummary, RunStatus, RunSummary,
@@ -17,11 +17,11 @@ use crossdock::{
 /// When there is no ledger or it cannot be read.
 pub(crate) fn records(out: &Out, host: &Host, args: &RecordsArgs) -> Result<(), Fail> {
     if args.groups {
-        return report::groups(out, host, &args.filter);
+        return failures::groups(out, host, &args.filter);
     }
     let filter = args.filter.filter();
     if let Some(path) = &args.csv {
-        return report::export(out, path, |to| Ok(host.export_records(&filter, to)?), "record");
+        return failures::export(out, path, |to| Ok(host.export_records(&filter, to)?), "record");
     }
     let after = cursor(&args.part)?;
     let page = host.reports()?.records(&filter, args.part.limit, after.as_ref()).map_err(Error::from)?;

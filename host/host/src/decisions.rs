@@ -10,7 +10,8 @@ use crate::world::SystemClock;
 use crossdock_engine::plan::Entry;
 use crossdock_engine::ports::{Applied, Cause, Clock};
 use crossdock_ledger::{Cursor, Decided, Decision, RecordFilter, RecordFound, RecordSummary};
-use crossdock_model::{ErrorClass, RouteName, Status, StepName};
+use crossdock_model::{ErrorClass, RouteName, RunId, Status, StepName};
+use crossdock_route::RouteFile;
 
 /// What an operator says of a record of which it is unknown whether it was applied.
 #[derive(Debug, Clone)]
@@ -178,6 +179,17 @@ impl Host {
         };
         let message = format!("releasing the plugin at step {step} of route {route}: it is not quarantined");
         Err(Error::new("plugin-not-quarantined", ErrorClass::InvalidInput, message, fix))
+    }
+
+    /// The steps of a route in their order, as it was at a run. Empty if the ledger does not know the run.
+    ///
+    /// # Errors
+    /// When there is no ledger or it cannot be read.
+    pub fn steps_of(&self, run: &RunId) -> Result<Vec<StepName>, Error> {
+        let Some(run) = self.reports()?.run(run)? else { return Ok(Vec::new()) };
+        // It was checked before it was run; a later version may have other rules, and the order is not worth failing for.
+        let route = RouteFile::parse("recorded", &run.definition);
+        Ok(route.map(|route| route.steps().iter().map(|step| step.name.clone()).collect()).unwrap_or_default())
     }
 
     /// A route by its name, loaded and taken for a run.

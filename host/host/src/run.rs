@@ -176,6 +176,19 @@ impl RunReport {
         }
     }
 
+    /// The exit code for it if it was to undo something: 0 everything is undone, whatever became of other records that
+    /// it took up; 4 something is still rolling back; else as [`RunReport::exit_code`].
+    #[must_use]
+    pub fn undo_exit_code(&self) -> u8 {
+        match (self.status, self.class) {
+            _ if self.needs_operator() > 0 => ErrorClass::NeedsOperator.exit_code(),
+            (RunStatus::Failed, Some(class)) => class.exit_code(),
+            (RunStatus::Failed, None) => 4,
+            _ if self.rolling_back > 0 => 4,
+            _ => 0,
+        }
+    }
+
     fn of(route: RouteName, report: EngineReport) -> Self {
         let handlers = report.handlers;
         Self {
@@ -256,6 +269,10 @@ mod tests {
             class,
         };
         assert_eq!(report.exit_code(), expected, "{report:?}");
+        let fine = expected == 4 && status != RunStatus::Failed;
+        assert_eq!(report.undo_exit_code(), if fine { 0 } else { expected }, "{report:?}");
+        let unfinished = RunReport { rolling_back: 1, ..report };
+        assert_ne!(unfinished.undo_exit_code(), 0, "{unfinished:?}");
     }
 
     #[test]

@@ -32,6 +32,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before anything else: this may be the process that compiles a plugin.
+    if let Some(code) = crossdock::compile_if_asked() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
@@ -62,7 +66,7 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
         return look::explain(out, args.code.as_deref()).map(|()| 0);
     }
     let Global { data, project, .. } = cli.global;
-    let host = Host::open(HostOptions { project: project.or(found), data })?;
+    let host = Host::open(HostOptions { project: project.or(found), data, ..HostOptions::default() })?;
     match &cli.verb {
         Verb::Check(args) => look::check(out, &host, &args.route).await?,
         Verb::Run(args) => return run(out, &host, &args.route).await,

@@ -128,8 +128,8 @@ fn failing(n: u64) -> BatchCommit {
     commit
 }
 
-/// Seconds of processor time that this process has used.
-fn processor() -> f64 {
+/// Seconds of CPU time that this process has used.
+fn cpu() -> f64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let ticks: f64 = text.split_whitespace().skip(13).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();
     ticks / 100.0
@@ -138,7 +138,7 @@ fn processor() -> f64 {
 struct Cost {
     took: Duration,
     transactions: u64,
-    processor_ns: f64,
+    cpu_ns: f64,
     bytes: f64,
 }
 
@@ -158,7 +158,7 @@ fn through_the_ledger(batch: fn(u64) -> BatchCommit, batches: u64) -> Cost {
     runtime.block_on(begin).unwrap();
     let records = (batches * RECORDS) as f64;
     let batches: Vec<BatchCommit> = (0..batches).map(batch).collect();
-    let (began, used) = (Instant::now(), processor());
+    let (began, used) = (Instant::now(), cpu());
     runtime.block_on(async {
         let mut waiting = std::collections::VecDeque::new();
         for batch in batches {
@@ -172,10 +172,10 @@ fn through_the_ledger(batch: fn(u64) -> BatchCommit, batches: u64) -> Cost {
         }
     });
     let (took, transactions) = (began.elapsed(), store.stats().transactions);
-    let processor_ns = (processor() - used) * 1e9 / records;
+    let cpu_ns = (cpu() - used) * 1e9 / records;
     drop(store);
     let bytes = std::fs::metadata(dir.path().join("ledger.db")).unwrap().len() as f64 / records;
-    Cost { took, transactions, processor_ns, bytes }
+    Cost { took, transactions, cpu_ns, bytes }
 }
 
 /// Keeping a plan of 100,000 records, and reading it again.
@@ -253,12 +253,12 @@ fn main() {
         );
         let bad = through_the_ledger(failing, BATCHES / 10);
         println!(
-            "round {round}: ok {:.0} ns of processor and {:.0} bytes a record; failing {:.0} ns and {:.0} bytes; {:.1} and {:.1} times",
-            ok.processor_ns,
+            "round {round}: ok {:.0} ns of CPU and {:.0} bytes a record; failing {:.0} ns and {:.0} bytes; {:.1} and {:.1} times",
+            ok.cpu_ns,
             ok.bytes,
-            bad.processor_ns,
+            bad.cpu_ns,
             bad.bytes,
-            bad.processor_ns / ok.processor_ns,
+            bad.cpu_ns / ok.cpu_ns,
             bad.bytes / ok.bytes,
         );
     }

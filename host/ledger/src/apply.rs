@@ -7,17 +7,11 @@ use crate::record::{self, StoredRecord};
 use crate::recovery::Ended;
 use crate::run::{self, StoredBatch, StoredRun, Totals};
 use crate::seal::sealed;
-use crate::work::{Origin, RunInMemory, StoredRoute, Work};
-use crate::{ask, chunk, opening, recovery, task};
-use crossdock_engine::ports::{BatchCommit, Intent, Payload, Progress, RunEnd, RunOpening, RunStart, StateWrite};
+use crate::work::{Done, Origin, RunInMemory, StoredRoute, Work};
+use crate::{ask, chunk, opening, recovery, state, task};
+use crossdock_engine::ports::{BatchCommit, Intent, Payload, Progress, RunEnd, RunOpening, RunStart};
 use crossdock_model::{Checkpoint, Event, EventKind, Failure, RecordId, RunStatus, StepName, Timestamp};
-use rusqlite::{OptionalExtension, params_from_iter};
-
-/// An answer that is given once the transaction is on disk, whether it is yes or no.
-pub(crate) type Answer<T> = Result<T, LedgerError>;
-
-/// How a write ended: with an answer to give once it is on disk, or in a way that spoils the transaction.
-pub(crate) type Done<T> = Result<Answer<T>, LedgerError>;
+use rusqlite::params_from_iter;
 
 /// Notes that a run begins.
 pub(crate) fn begin_run(work: &mut Work<'_>, start: RunStart) -> Done<RunOpening> {
@@ -175,7 +169,7 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
         work.event(route, event)?;
     }
     for (step, write) in commit.state {
-        write_state(work, route, &step, write)?;
+        state::write(work, route, &step, write)?;
     }
     task::add(work, route, commit.tasks, commit.at.0)?;
     if let Some(Progress { step, ids, target_ids, receipts, open }) = commit.progress {
@@ -224,35 +218,6 @@ fn pass(work: &mut Work<'_>, route: i64, passed: &[RecordId]) -> Result<(), Ledg
 fn close(work: &mut Work<'_>, before: StoredRecord) -> Result<(), LedgerError> {
     let after = StoredRecord { open: false, ..before.clone() };
     work.put(Some(before), after, None)
-}
-
-pub(crate) fn write_state(
-    work: &mut Work<'_>,
-    route: i64,
-    step: &StepName,
-    write: StateWrite,
-) -> Result<(), LedgerError> {
-    let key: Option<i64> = work
-        .conn
-        .prepare_cached("SELECT key FROM plugin_state WHERE route = ?1 AND step = ?2 AND name = ?3")?
-        .query_row((route, step.as_str(), &write.key), |row| row.get(0))
-        .optional()?;
-    let Some(value) = write.value else {
-        work.conn.prepare_cached("DELETE FROM plugin_state WHERE key = ?1")?.execute([key])?;
-        return Ok(());
-    };
-    let key = match key {
-        Some(key) => key,
-        None => work
-            .conn
-            .prepare_cached("SELECT coalesce(max(key), 0) + 1 FROM plugin_state")?
-            .query_row([], |row| row.get(0))?,
-    };
-    let values = vec![key.into(), route.into(), step.as_str().to_owned().into(), write.key.into(), value.into()];
-    work.conn
-        .prepare_cached("INSERT OR REPLACE INTO plugin_state VALUES (?, ?, ?, ?, ?, ?)")?
-        .execute(params_from_iter(sealed("plugin_state", values)))?;
-    Ok(())
 }
 
 /// Notes that a run has ended, and whether its numbers add up.

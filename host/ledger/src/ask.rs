@@ -1,12 +1,11 @@
-//! What the engine asks while a run is under way: records and the state of plugins.
+//! What the engine asks of records while a run is under way.
 
-use crate::apply::Done;
 use crate::error::LedgerError;
 use crate::record::{self, StoredRecord};
 use crate::run;
-use crate::work::Work;
+use crate::work::{Done, Work};
 use crossdock_engine::ports::{DueRows, Payload, RecordRow};
-use crossdock_model::{RecordId, RouteName, RunId, Status, StepName, Timestamp};
+use crossdock_model::{RecordId, RouteName, RunId, Status, Timestamp};
 use rusqlite::OptionalExtension;
 
 /// How many records that were rolled back a run is told of; it keeps them in memory.
@@ -49,21 +48,6 @@ pub(crate) fn rows(work: &Work<'_>, stored: Vec<StoredRecord>) -> Result<Vec<Rec
             record.into_row(work.conn, run)
         })
         .collect()
-}
-
-/// The durable state of the plugin at a step.
-pub(crate) fn state(work: &Work<'_>, route: &RouteName, step: &StepName) -> Done<Vec<(String, Vec<u8>)>> {
-    let Some(route) = work.known_route(route) else { return Ok(Ok(Vec::new())) };
-    let mut statement = work.conn.prepare_cached(
-        "SELECT key, route, step, name, value, crc FROM plugin_state WHERE route = ?1 AND step = ?2 ORDER BY name",
-    )?;
-    let mut rows = statement.query((route, step.as_str()))?;
-    let mut state = Vec::new();
-    while let Some(row) = rows.next()? {
-        crate::seal::check("plugin_state", row, 5)?;
-        state.push((row.get(3)?, row.get(4)?));
-    }
-    Ok(Ok(state))
 }
 
 /// Those that are due, how many wait, and the time of the earliest behind those that are given.

@@ -1,13 +1,12 @@
 //! What operators decide about records.
 
-use crate::apply::Done;
 use crate::error::LedgerError;
 use crate::inflight;
 use crate::opening;
 use crate::record::{self, Place, StoredRecord};
 use crate::recovery::IN_DOUBT;
 use crate::run;
-use crate::work::Work;
+use crate::work::{Done, Work};
 use crossdock_engine::ports::Applied;
 use crossdock_model::{Event, EventKind, Failure, RecordId, RouteName, Status, StepName, Timestamp};
 use std::collections::HashSet;

@@ -1,10 +1,9 @@
 //! A person changes the content of one record.
 
-use crate::apply::Done;
 use crate::decide::{busy, refused};
 use crate::opening;
 use crate::record::{self, Place, StoredRecord};
-use crate::work::Work;
+use crate::work::{Done, Work};
 use crossdock_model::{Event, EventKind, Failure, RecordId, RouteName, Status, StepName, Timestamp};
 
 /// The code of a record whose content was changed and that had no failure of its own.

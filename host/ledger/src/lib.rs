@@ -32,6 +32,7 @@ mod room;
 mod run;
 mod schema;
 mod seal;
+mod state;
 mod store;
 mod task;
 mod trace;

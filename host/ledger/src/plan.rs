@@ -1,11 +1,10 @@
 //! Frozen plans of a resync: in short, and their records in parts of a bounded size.
 
-use crate::apply::Done;
 use crate::codec::{Reader, Writer, from_json, to_json};
 use crate::error::LedgerError;
 use crate::record::unpack;
 use crate::seal::{check, check_later, sealed, sealed_later};
-use crate::work::Work;
+use crate::work::{Done, Work};
 use crossdock_model::{Column, RecordId, RouteName, StepName, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use serde::{Deserialize, Serialize};

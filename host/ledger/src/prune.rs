@@ -1,7 +1,6 @@
 //! Removes what is old enough, one class after the other, at most so much in one transaction. All sums that `verify`
 //! makes hold after every step.
 
-use crate::apply::Done;
 use crate::chunk;
 use crate::error::LedgerError;
 use crate::inflight;
@@ -10,7 +9,7 @@ use crate::reader::{CHUNK_COLUMNS, ChunkMeta, read_chunk};
 use crate::record::{self, StoredRecord};
 use crate::run::{self, StoredBatch, Totals};
 use crate::task::TaskStanding;
-use crate::work::Work;
+use crate::work::{Done, Work};
 use crossdock_engine::ports::Cause;
 use crossdock_model::{RunStatus, Status};
 use rusqlite::{Connection, OptionalExtension};

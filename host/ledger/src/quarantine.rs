@@ -1,9 +1,8 @@
 //! Plugins that committed too many faults and are not used any more in a route, until an operator lets them.
 
-use crate::apply::Done;
 use crate::error::LedgerError;
 use crate::seal::{check, sealed};
-use crate::work::Work;
+use crate::work::{Done, Work};
 use crossdock_model::{Event, EventKind, RouteName, StepName, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 

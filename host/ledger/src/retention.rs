@@ -4,13 +4,12 @@
 //! Invariant 9: nothing of a record that is not settled is removed, whatever its age; nor of one that is under way, or
 //! lies after its route's checkpoint.
 
-use crate::apply::Done;
 use crate::codec::to_json;
 use crate::error::LedgerError;
 use crate::prune::{self, Next, PruneReport};
 use crate::store::LedgerStore;
 use crate::task::TaskStanding;
-use crate::work::Work;
+use crate::work::{Done, Work};
 use crate::writer::Need;
 use crate::{schema, trace};
 use crossdock_model::{Event, EventKind, Status, Timestamp};

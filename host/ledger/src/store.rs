@@ -1,6 +1,6 @@
 //! The ledger port, filled with SQLite.
 
-use crate::apply::{self, Answer, Done};
+use crate::apply;
 use crate::ask;
 use crate::decide::{self, Decided, Decision};
 use crate::edit::{Edit, Edited};
@@ -10,9 +10,9 @@ use crate::plan::{self, Plan};
 use crate::reader::LedgerReader;
 use crate::recovery::Ended;
 use crate::room::{BALLAST_BYTES, Room};
-use crate::work::{Memory, Work};
+use crate::work::{Answer, Done, Memory, Work};
 use crate::writer::{self, Call, FULL_WAIT_MAX_MS, Need, Setup, Shared};
-use crate::{edit, files, quarantine, recovery, schema, task};
+use crate::{edit, files, quarantine, recovery, schema, state, task};
 use crossdock_engine::ports::{
     BatchCommit, DueRows, DueTasks, Intent, Ledger, PortError, PortFuture, RecordRow, RunEnd, RunOpening, RunStart,
     TaskCommit,
@@ -382,7 +382,7 @@ impl Ledger for LedgerStore {
     }
 
     fn state(&self, route: RouteName, step: StepName) -> PortFuture<'_, Result<Vec<(String, Vec<u8>)>, PortError>> {
-        self.port(Need::Nothing, move |work| ask::state(work, &route, &step))
+        self.port(Need::Nothing, move |work| state::read(work, &route, &step))
     }
 
     fn end_run(&self, end: RunEnd) -> PortFuture<'_, Result<(), PortError>> {

@@ -1,13 +1,12 @@
 //! Handler tasks: which handler is to be called for which record or run, and what became of it. One that is finished
 //! stays as a small row without its payload: it is what makes sure that a handler is called once.
 
-use crate::apply::Done;
 use crate::codec::{Reader, Writer, from_json, to_json};
 use crate::error::LedgerError;
 use crate::record::{PLAIN_MAX_BYTES, pack, read_attributes, unpack, write_attributes};
 use crate::run;
 use crate::seal::{check, sealed};
-use crate::work::Work;
+use crate::work::{Done, Work};
 use crossdock_engine::ports::{DueTask, DueTasks, HandlerTask, TaskCommit, TaskResult, TaskStatus};
 use crossdock_model::{Failure, HandlerKind, HandlerPlace, RecordId, RouteName, RunId, StepName, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
@@ -283,7 +282,7 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: TaskCommit) -> Done<()> {
         settle(work, task, result, commit.at.0)?;
     }
     for (step, write) in commit.state {
-        crate::apply::write_state(work, route, &step, write)?;
+        crate::state::write(work, route, &step, write)?;
     }
     for event in &commit.events {
         work.event(route, event)?;

@@ -12,6 +12,12 @@ use std::collections::{BTreeMap, HashMap};
 /// How hard chunks are compressed: the fastest level.
 const CHUNK_LEVEL: i32 = 1;
 
+/// An answer that is given once the transaction is on disk, whether it is yes or no.
+pub(crate) type Answer<T> = Result<T, LedgerError>;
+
+/// How a write ended: with an answer to give once it is on disk, or in a way that spoils the transaction.
+pub(crate) type Done<T> = Result<Answer<T>, LedgerError>;
+
 /// What the writer knows by heart. Wrong after a transaction that failed: then it is loaded again, or that one was the
 /// last.
 pub(crate) struct Memory {

@@ -10,7 +10,7 @@ use crate::seal::sealed;
 use crate::work::{Done, Origin, RunInMemory, StoredRoute, Work};
 use crate::{ask, chunk, opening, recovery, state, task};
 use crossdock_engine::ports::{BatchCommit, Intent, Payload, Progress, RunEnd, RunOpening, RunStart};
-use crossdock_model::{Checkpoint, Event, EventKind, Failure, RecordId, RunStatus, StepName, Timestamp};
+use crossdock_model::{Checkpoint, Event, EventKind, Failure, RecordId, RouteName, RunStatus, StepName, Timestamp};
 use rusqlite::params_from_iter;
 
 /// Notes that a run begins.
@@ -150,16 +150,9 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
         let look_for_rows = work.has_open(&commit.route);
         (chunk_ok, chunk_dropped) = work.put_chunk(origin, key, &chunk, look_for_rows, !moves)?;
     }
-    if let Some(Checkpoint(checkpoint)) = commit.checkpoint {
+    if let Some(checkpoint) = commit.checkpoint {
         pass(work, route, &commit.passed)?;
-        if commit.settles_open {
-            for before in ask::open(work, route)? {
-                close(work, before)?;
-            }
-        }
-        let name = commit.route.as_str().to_owned();
-        StoredRoute { key: route, name, checkpoint: Some(checkpoint), checkpoint_at: Some(commit.at.0) }
-            .write(work.conn)?;
+        move_checkpoint(work, origin, &commit.route, checkpoint, commit.settles_open)?;
     }
     for attempt in &commit.attempts {
         crate::trace::append_attempt(work.conn, route, run, attempt)?;
@@ -203,6 +196,23 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
     .write(work.conn)?;
     work.count("batch", 1);
     Ok(Ok(()))
+}
+
+fn move_checkpoint(
+    work: &mut Work<'_>,
+    origin: Origin,
+    name: &RouteName,
+    Checkpoint(checkpoint): Checkpoint,
+    settles_open: bool,
+) -> Result<(), LedgerError> {
+    if settles_open {
+        for before in ask::open(work, origin.route)? {
+            close(work, before)?;
+        }
+    }
+    let name = name.as_str().to_owned();
+    StoredRoute { key: origin.route, name, checkpoint: Some(checkpoint), checkpoint_at: Some(origin.at) }
+        .write(work.conn)
 }
 
 /// Records that are open no longer and otherwise as they were.

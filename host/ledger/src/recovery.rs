@@ -121,6 +121,27 @@ fn settle_record(
     // Open records come again from the source; the others are to be looked at by the next run, which knows whether
     // the destination can be asked or given them again.
     after.due = (!leftover.open).then_some(now.0);
+    say_what_is_known(&mut after, leftover, index, ended);
+    let failed = after.failure.clone();
+    let kind = if after.status == Status::Failed { EventKind::RecordFailed } else { EventKind::RecordInDoubt };
+    work.put(before, after, None)?;
+    if let Some(Failure { code, message, .. }) = failed {
+        let event = Event {
+            at: now,
+            kind,
+            run: Some(run.clone()),
+            step: Some(leftover.step.clone()),
+            record: Some(RecordId(id)),
+            message,
+            data: serde_json::json!({ "code": code }),
+        };
+        work.event(leftover.route, &event)?;
+    }
+    Ok(())
+}
+
+/// What the last thing that is known of a record says of it.
+fn say_what_is_known(after: &mut StoredRecord, leftover: &Inflight, index: usize, ended: Ended) {
     match &leftover.kind {
         Kind::Intent { attempts, generations, careful, effect } => {
             after.status = if *effect { Status::Indeterminate } else { Status::Failed };
@@ -158,22 +179,6 @@ fn settle_record(
             });
         }
     }
-    let failed = after.failure.clone();
-    let kind = if after.status == Status::Failed { EventKind::RecordFailed } else { EventKind::RecordInDoubt };
-    work.put(before, after, None)?;
-    if let Some(Failure { code, message, .. }) = failed {
-        let event = Event {
-            at: now,
-            kind,
-            run: Some(run.clone()),
-            step: Some(leftover.step.clone()),
-            record: Some(RecordId(id)),
-            message,
-            data: serde_json::json!({ "code": code }),
-        };
-        work.event(leftover.route, &event)?;
-    }
-    Ok(())
 }
 
 fn new_row(origin: Origin, id: &str, step: &StepName, open: bool) -> StoredRecord {

@@ -11,7 +11,7 @@ use crate::handlers::{HandlerCounts, Input as HandlerInput};
 use crate::machine::{Action, ConnectorDown, Input, Machine, Progress};
 use crate::plan::{Entry, RunSpec};
 use crate::ports::{
-    Clock, DestinationPort, Ledger, PortError, PortFuture, RunStart, SourcePort, StepCounts, TransformerPort,
+    Clock, DestinationPort, Ledger, PortError, PortFuture, RunEnd, RunStart, SourcePort, StepCounts, TransformerPort,
 };
 use crossdock_model::{Counts, ErrorClass, Failure, RouteName, RunId, RunStatus, StepName, Timestamp};
 use std::sync::Arc;
@@ -97,41 +97,21 @@ pub async fn run(
     progress: watch::Sender<Progress>,
 ) -> Result<RunReport, PortError> {
     let began = start.at;
-    let (run, route) = (spec.run.clone(), spec.route.clone());
     let opening = ports.ledger.begin_run(start).await?;
-    let lane = if matches!(spec.entry, Entry::Resync(_) | Entry::Probe(_)) { Lane::Resync } else { Lane::Live };
-    let (to_handlers, line) = mpsc::unbounded_channel();
-    let (say_idle, mut idle) = mpsc::unbounded_channel();
-    let calling = handlers::run(
-        route.clone(),
-        ports.handlers.clone(),
-        Arc::clone(&ports.ledger),
-        Arc::clone(&ports.clock),
-        spec.seed,
-        line,
-        say_idle,
-    );
-    let mut calling = AbortOnDrop(tokio::spawn(calling));
+    let mut calling = Calling::begin(&spec, &ports);
+    let mut doing = Doing::new(&spec, ports, calling.line.clone());
+    let mut machine = Machine::new(spec, opening, doing.ports.clock.now());
     let (tell, mut told) = mpsc::unbounded_channel();
-    let _listeners = listen(&ports.connectors, &tell);
-    let mut machine = Machine::new(spec, opening, ports.clock.now());
-    let mut doing = Doing {
-        ports,
-        run: run.clone(),
-        route,
-        lane,
-        tasks: JoinSet::new(),
-        wake: None,
-        end: None,
-        to_handlers: to_handlers.clone(),
-    };
+    let _listeners = listen(&doing.ports.connectors, &tell);
     let mut cancel_open = true;
-    let mut handlers_ended = false;
     if *cancel.borrow_and_update() {
         doing.perform(machine.on(doing.ports.clock.now(), Input::Cancel));
     }
     doing.perform(machine.on(doing.ports.clock.now(), Input::Begin));
     while doing.end.is_none() {
+        if doing.has_nothing() && !machine.waits_for_handlers() {
+            return Err(stuck());
+        }
         let input = tokio::select! {
             biased;
             changed = cancel.changed(), if cancel_open => match changed {
@@ -139,58 +119,92 @@ pub async fn run(
                 Ok(()) => continue,
                 Err(_) => { cancel_open = false; continue }
             },
-            handled = &mut calling.0, if !handlers_ended => {
-                // They end by themselves only if the ledger cannot do its work.
-                handled.map_err(|error| lost_task(&error))??;
-                handlers_ended = true;
-                continue;
-            }
-            Some(notices) = idle.recv() => Input::HandlersIdle(notices),
+            said = calling.hear() => Input::HandlersIdle(said?),
             Some((step, down)) = told.recv() => Input::Heard(step, down),
             Some(done) = doing.tasks.join_next() => done.map_err(|error| lost_task(&error))??,
             () = wait(&mut doing.wake) => { doing.wake = None; Input::Woke }
-            else => return Err(stuck()),
         };
         let actions = machine.on(doing.ports.clock.now(), input);
         doing.perform(actions);
         progress.send_replace(machine.progress());
     }
     let Some(end) = doing.end.take() else { return Err(stuck()) };
+    let report = report(&machine, &end, began);
     let cancelled = end.status == RunStatus::Cancelled;
-    let mut report = RunReport {
-        run,
+    doing.ports.ledger.end_run(*end).await?;
+    let handlers = calling.finish(cancelled, cancel, cancel_open).await?;
+    Ok(RunReport { handlers, ..report })
+}
+
+fn report(machine: &Machine, end: &RunEnd, began: Timestamp) -> RunReport {
+    let progress = machine.progress();
+    RunReport {
+        run: end.run.clone(),
         status: end.status,
         reason: end.reason.clone(),
         class: machine.class(),
         read: end.read,
         resumed: end.resumed,
         counts: end.counts,
-        steps: machine.progress().steps,
-        waiting: machine.progress().waiting,
-        rolling_back: machine.progress().rolling_back,
+        steps: progress.steps,
+        waiting: progress.waiting,
+        rolling_back: progress.rolling_back,
         handlers: HandlerCounts::default(),
         began,
         ended: end.at,
-    };
-    doing.ports.ledger.end_run(*end).await?;
-    // The handlers of the run itself are in the ledger now.
-    let _ = to_handlers.send(HandlerInput::Poke);
-    let _ = to_handlers.send(if cancelled { HandlerInput::Cancel } else { HandlerInput::Finish });
-    while !handlers_ended {
+    }
+}
+
+/// The handlers, called beside the run.
+struct Calling {
+    line: mpsc::UnboundedSender<HandlerInput>,
+    idle: mpsc::UnboundedReceiver<u64>,
+    task: AbortOnDrop<Result<HandlerCounts, PortError>>,
+}
+
+impl Calling {
+    fn begin(spec: &RunSpec, ports: &Ports) -> Self {
+        let (line, told) = mpsc::unbounded_channel();
+        let (say_idle, idle) = mpsc::unbounded_channel();
+        let (ledger, clock) = (Arc::clone(&ports.ledger), Arc::clone(&ports.clock));
+        let calls = handlers::run(spec.route.clone(), ports.handlers.clone(), ledger, clock, spec.seed, told, say_idle);
+        Self { line, idle, task: AbortOnDrop(tokio::spawn(calls)) }
+    }
+
+    /// That nothing is left to be done, as [`Input::HandlersIdle`] has it.
+    async fn hear(&mut self) -> Result<u64, PortError> {
         tokio::select! {
             biased;
-            done = &mut calling.0 => {
-                report.handlers = done.map_err(|error| lost_task(&error))??;
-                handlers_ended = true;
+            Some(notices) = self.idle.recv() => Ok(notices),
+            // They end by themselves only if the ledger cannot do its work.
+            ended = &mut self.task.0 => {
+                ended.map_err(|error| lost_task(&error))??;
+                Err(stuck())
             }
-            changed = cancel.changed(), if cancel_open => match changed {
-                Ok(()) if *cancel.borrow_and_update() => drop(to_handlers.send(HandlerInput::Cancel)),
-                Ok(()) => {}
-                Err(_) => cancel_open = false,
-            },
         }
     }
-    Ok(report)
+
+    /// The run has ended, durably: its own handlers are in the ledger now.
+    async fn finish(
+        mut self,
+        cancelled: bool,
+        mut cancel: watch::Receiver<bool>,
+        mut cancel_open: bool,
+    ) -> Result<HandlerCounts, PortError> {
+        let _ = self.line.send(HandlerInput::Poke);
+        let _ = self.line.send(if cancelled { HandlerInput::Cancel } else { HandlerInput::Finish });
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut self.task.0 => return done.map_err(|error| lost_task(&error))?,
+                changed = cancel.changed(), if cancel_open => match changed {
+                    Ok(()) if *cancel.borrow_and_update() => drop(self.line.send(HandlerInput::Cancel)),
+                    Ok(()) => {}
+                    Err(_) => cancel_open = false,
+                },
+            }
+        }
+    }
 }
 
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
@@ -258,39 +272,50 @@ struct Doing {
     lane: Lane,
     tasks: JoinSet<Result<Input, PortError>>,
     wake: Option<PortFuture<'static, ()>>,
-    end: Option<Box<crate::ports::RunEnd>>,
+    end: Option<Box<RunEnd>>,
     to_handlers: mpsc::UnboundedSender<HandlerInput>,
 }
 
 impl Doing {
-    fn perform(&mut self, actions: Vec<Action>) {
-        for action in actions {
-            self.perform_one(action);
+    fn new(spec: &RunSpec, ports: Ports, to_handlers: mpsc::UnboundedSender<HandlerInput>) -> Self {
+        Self {
+            ports,
+            run: spec.run.clone(),
+            route: spec.route.clone(),
+            lane: if matches!(spec.entry, Entry::Resync(_) | Entry::Probe(_)) { Lane::Resync } else { Lane::Live },
+            tasks: JoinSet::new(),
+            wake: None,
+            end: None,
+            to_handlers,
         }
     }
 
-    /// What is shared of a step's connector, and the clock by which it is waited for.
-    fn connector(&self, step: usize) -> (Option<Arc<Connector>>, Arc<dyn Clock>) {
-        (self.ports.connectors.get(step).cloned().flatten(), Arc::clone(&self.ports.clock))
+    fn has_nothing(&self) -> bool {
+        self.tasks.is_empty() && self.wake.is_none()
     }
 
-    fn perform_one(&mut self, action: Action) {
-        let ledger = Arc::clone(&self.ports.ledger);
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Read(..)
+                | Action::Ack(_)
+                | Action::Transform(..)
+                | Action::Write(..)
+                | Action::Probe(..)
+                | Action::Check(..)
+                | Action::CheckConnector(_)
+                | Action::Compensate(..) => self.call_plugin(action),
+                other => self.ask_ledger(other),
+            }
+        }
+    }
+
+    fn call_plugin(&mut self, action: Action) {
         match action {
             Action::Read(position, limits) => {
-                let source = self.ports.source.clone();
-                self.tasks.spawn(async move {
-                    let Some(source) = source else { return Err(stuck()) };
-                    Ok(Input::Page(source.read(position, limits).await))
-                });
+                self.of_source(async move |source| Input::Page(source.read(position, limits).await));
             }
-            Action::Ack(checkpoint) => {
-                let source = self.ports.source.clone();
-                self.tasks.spawn(async move {
-                    let Some(source) = source else { return Err(stuck()) };
-                    Ok(Input::Acked(source.ack(checkpoint).await))
-                });
-            }
+            Action::Ack(checkpoint) => self.of_source(async move |source| Input::Acked(source.ack(checkpoint).await)),
             Action::Transform(number, step, batch) => {
                 let port = self.ports.steps.get(step).cloned();
                 self.tasks.spawn(async move {
@@ -299,64 +324,74 @@ impl Doing {
                 });
             }
             Action::Write(number, step, batch, keys, options) => {
-                let port = self.ports.steps.get(step).cloned();
-                let (connector, clock) = self.connector(step);
-                let lane = self.lane;
-                self.tasks.spawn(async move {
-                    let Some(StepPort::Destination(port)) = port else { return Err(stuck()) };
-                    let _turn = match &connector {
-                        Some(connector) => Some(connector.turn(lane, batch.len(), &*clock).await),
-                        None => None,
-                    };
-                    Ok(Input::Written(number, port.write(batch, keys, options).await))
+                self.at_its_turn(step, self.lane, batch.len(), async move |port| {
+                    Input::Written(number, port.write(batch, keys, options).await)
+                });
+            }
+            Action::Compensate(number, step, batch) => {
+                self.at_its_turn(step, Lane::Live, batch.ids.len(), async move |port| {
+                    Input::Compensated(number, port.compensate(batch).await)
                 });
             }
             Action::Probe(number, step, batch, keys) => {
-                let port = self.ports.steps.get(step).cloned();
-                self.tasks.spawn(async move {
-                    let Some(StepPort::Destination(port)) = port else { return Err(stuck()) };
-                    Ok(Input::Probed(number, port.probe(batch, keys).await))
-                });
+                self.of_step(step, async move |port| Input::Probed(number, port.probe(batch, keys).await));
             }
             Action::Check(number, step) => {
-                let port = self.ports.steps.get(step).cloned();
-                self.tasks.spawn(async move {
-                    let Some(StepPort::Destination(port)) = port else { return Err(stuck()) };
-                    Ok(Input::Checked(number, port.check().await))
-                });
+                self.of_step(step, async move |port| Input::Checked(number, port.check().await));
             }
             Action::CheckConnector(step) => {
-                let port = self.ports.steps.get(step).cloned();
-                self.tasks.spawn(async move {
-                    let Some(StepPort::Destination(port)) = port else { return Err(stuck()) };
-                    Ok(Input::ConnectorChecked(step, port.check().await))
-                });
+                self.of_step(step, async move |port| Input::ConnectorChecked(step, port.check().await));
             }
-            Action::Announce(step, down) => {
-                if let Some(Some(connector)) = self.ports.connectors.get(step) {
-                    connector.announce(down);
-                }
-            }
-            Action::Compensate(number, step, batch) => {
-                let port = self.ports.steps.get(step).cloned();
-                let (connector, clock) = self.connector(step);
-                self.tasks.spawn(async move {
-                    let Some(StepPort::Destination(port)) = port else { return Err(stuck()) };
-                    let _turn = match &connector {
-                        Some(connector) => Some(connector.turn(Lane::Live, batch.ids.len(), &*clock).await),
-                        None => None,
-                    };
-                    Ok(Input::Compensated(number, port.compensate(batch).await))
-                });
-            }
-            Action::TakeRollingBack(limit) => {
-                let (route, now) = (self.route.clone(), self.ports.clock.now());
-                self.tasks.spawn(async move { Ok(Input::RollingBack(ledger.rolling_back(route, now, limit).await?)) });
-            }
-            Action::TakeOpen => {
-                let route = self.route.clone();
-                self.tasks.spawn(async move { Ok(Input::OpenApplied(ledger.open_applied(route).await?)) });
-            }
+            _ => {}
+        }
+    }
+
+    fn of_source<F: Future<Output = Input> + Send>(
+        &mut self,
+        ask: impl FnOnce(Arc<dyn SourcePort>) -> F + Send + 'static,
+    ) {
+        let source = self.ports.source.clone();
+        self.tasks.spawn(async move {
+            let Some(source) = source else { return Err(stuck()) };
+            Ok(ask(source).await)
+        });
+    }
+
+    fn of_step<F: Future<Output = Input> + Send>(
+        &mut self,
+        step: usize,
+        ask: impl FnOnce(Arc<dyn DestinationPort>) -> F + Send + 'static,
+    ) {
+        let port = self.ports.steps.get(step).cloned();
+        self.tasks.spawn(async move {
+            let Some(StepPort::Destination(port)) = port else { return Err(stuck()) };
+            Ok(ask(port).await)
+        });
+    }
+
+    /// As `of_step`, once the connector lets so many records through.
+    fn at_its_turn<F: Future<Output = Input> + Send>(
+        &mut self,
+        step: usize,
+        lane: Lane,
+        records: usize,
+        ask: impl FnOnce(Arc<dyn DestinationPort>) -> F + Send + 'static,
+    ) {
+        let connector = self.ports.connectors.get(step).cloned().flatten();
+        let clock = Arc::clone(&self.ports.clock);
+        self.of_step(step, async move |port| {
+            let _turn = match &connector {
+                Some(connector) => Some(connector.turn(lane, records, &*clock).await),
+                None => None,
+            };
+            ask(port).await
+        });
+    }
+
+    fn ask_ledger(&mut self, action: Action) {
+        let ledger = Arc::clone(&self.ports.ledger);
+        let (route, now) = (self.route.clone(), self.ports.clock.now());
+        match action {
             Action::Intend(number, intent) => {
                 // Gets in line here and now: the order of actions is the order in the ledger.
                 let durable = ledger.intend(intent);
@@ -375,18 +410,28 @@ impl Doing {
             }
             Action::TakeDue(limit, own) => {
                 let of_run = own.then(|| self.run.clone());
-                let (route, now) = (self.route.clone(), self.ports.clock.now());
                 self.tasks.spawn(async move { Ok(Input::Due(ledger.due(route, of_run, now, limit).await?)) });
             }
+            Action::TakeRollingBack(limit) => {
+                self.tasks.spawn(async move { Ok(Input::RollingBack(ledger.rolling_back(route, now, limit).await?)) });
+            }
+            Action::TakeOpen => {
+                self.tasks.spawn(async move { Ok(Input::OpenApplied(ledger.open_applied(route).await?)) });
+            }
             Action::Load(ids) => {
-                let route = self.route.clone();
                 self.tasks.spawn(async move { Ok(Input::Loaded(ledger.load(route, ids).await?)) });
             }
             Action::WakeAt(at) => {
                 let clock = Arc::clone(&self.ports.clock);
                 self.wake = Some(Box::pin(async move { clock.sleep_until(at).await }));
             }
+            Action::Announce(step, down) => {
+                if let Some(Some(connector)) = self.ports.connectors.get(step) {
+                    connector.announce(down);
+                }
+            }
             Action::End(end) => self.end = Some(end),
+            _ => {}
         }
     }
 }

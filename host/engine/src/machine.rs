@@ -317,6 +317,12 @@ impl Machine {
         self.ended
     }
 
+    /// Whether nothing goes on before handlers have done what an earlier run left to them.
+    #[must_use]
+    pub fn waits_for_handlers(&self) -> bool {
+        self.handlers_first && !self.is_stopping()
+    }
+
     /// Who can do something about why the run failed. `None` if it did not fail, and if the records tell: a
     /// record that stopped it, too many that failed, a plugin that committed faults.
     #[must_use]

@@ -4,18 +4,19 @@
 
 mod ledger;
 mod plugin;
+mod task;
 mod world;
 
 pub use ledger::{
-    Applied, AttemptKind, AttemptRow, BatchCommit, Cause, Chunk, ChunkColumn, DueRows, DueTask, DueTasks, HandlerTask,
-    Intent, Ledger, Payload, PluginState, Progress, RecordRow, RunEnd, RunOpening, RunStart, StepCounts, TaskCommit,
-    TaskResult, TaskStatus,
+    Applied, AttemptKind, AttemptRow, BatchCommit, Cause, Chunk, ChunkColumn, DueRows, Intent, Ledger, Payload,
+    PluginState, Progress, RecordRow, RunEnd, RunOpening, RunStart, StepCounts,
 };
 pub use plugin::{
     Abilities, Atomicity, CallError, CallResult, CallTrace, DestinationPort, Exchange, Idempotency, More, Page,
     PageLimits, Probed, RefusalKind, SourcePort, StateWrite, Transformed, TransformerPort, UndoBatch, Undone,
     WriteOptions, Written,
 };
+pub use task::{DueTask, DueTasks, HandlerTask, TaskCommit, TaskResult, TaskStatus};
 pub use world::{Clock, PortError};
 
 use std::future::Future;

@@ -134,22 +134,49 @@ impl Machine {
         }
         let places: Vec<_> = flight.given.iter().map(|part| part.places(flight.members.len())).collect();
         commit.tasks = std::mem::take(&mut flight.tasks);
-        let mut in_chunk = Vec::new();
         if open && self.spec.policy.rollback == Rollback::Run {
             leave_parts_under_way(&mut flight, &places);
         }
-        for member in 0..all {
-            if let Some(row) = self.further_on(&flight, member) {
+        let in_chunk = self.sort_members(&mut flight, open, &places, &mut commit);
+        self.settle_order(&flight);
+        self.careful = self.careful.saturating_sub(u64::from(all));
+        commit.chunk = self.chunk(&flight, &in_chunk, &places);
+        commit.steps = self.step_counts(&flight);
+        commit.events = std::mem::take(&mut self.events);
+        commit.events.extend(self.record_events(&flight, false));
+        commit.events.push(self.batch_event(&flight, &commit));
+        for (mine, theirs) in self.totals.steps.iter_mut().zip(&flight.steps) {
+            mine.merge(theirs);
+        }
+        if stays_open && self.does_all_or_nothing() {
+            let split = |row: &&RecordRow| row.status == Status::Processing;
+            self.split_for_now.extend(commit.rows.iter().filter(split).cloned());
+        }
+        self.note_commit(&commit);
+        commit
+    }
+
+    /// Each member becomes a row, or one of those that need none: these are given back.
+    fn sort_members(
+        &mut self,
+        flight: &mut Flight,
+        open: bool,
+        places: &[Vec<Option<usize>>],
+        commit: &mut BatchCommit,
+    ) -> Vec<u32> {
+        let mut in_chunk = Vec::new();
+        for member in 0..u32::try_from(flight.members.len()).unwrap_or(u32::MAX) {
+            if let Some(row) = self.further_on(flight, member) {
                 let (status, step) = (row.status, self.spec.step_index(&row.step).unwrap_or(0));
                 flight.set(member, status, step);
                 flight.note(member).keeps_row = true;
             }
-            commit.tasks.extend(self.task_on_failure(&flight, member));
-            self.roll_back_if_wanted(&mut flight, member, &places);
+            commit.tasks.extend(self.task_on_failure(flight, member));
+            self.roll_back_if_wanted(flight, member, places);
             let status = flight.status(member);
             let note = flight.notes.get(&member);
             if note.is_some_and(|note| note.passed) {
-                if !stays_open {
+                if !(open && flight.is_page()) {
                     commit.passed.push(flight.id(member));
                 }
                 continue;
@@ -158,35 +185,26 @@ impl Machine {
                 // Taken up from the ledger and not begun: it stays as it was.
                 continue;
             }
-            self.count(&flight, member, &mut commit);
+            self.count(flight, member, commit);
             let plain = note.is_none_or(|note| note.at.is_none());
             if plain && !open && matches!(status, Status::Ok | Status::Dropped) {
                 in_chunk.push(member);
             } else {
-                let row = self.row_for(&flight, member, open, &flight.given, &places);
+                let row = self.row_for(flight, member, open, &flight.given, places);
                 if row.status == Status::RollingBack && note.is_some_and(|note| note.rolls_back) {
                     self.events.push(self.planned(&row));
                 }
                 commit.rows.push(row);
             }
         }
-        self.settle_order(&flight);
-        self.careful = self.careful.saturating_sub(u64::from(all));
-        commit.chunk = self.chunk(&flight, &in_chunk, &places);
-        commit.steps = self.step_counts(&flight);
-        commit.events = std::mem::take(&mut self.events);
-        commit.events.extend(self.record_events(&flight, false));
-        commit.events.push(self.batch_event(&flight, &commit));
+        in_chunk
+    }
+
+    /// What the run has to know of a batch that is being written down: its numbers, and what waits.
+    fn note_commit(&mut self, commit: &BatchCommit) {
         self.totals.read += commit.read;
         self.totals.resumed += commit.resumed;
         self.totals.counts.merge(&commit.counts);
-        for (mine, theirs) in self.totals.steps.iter_mut().zip(&flight.steps) {
-            mine.merge(theirs);
-        }
-        if stays_open && self.does_all_or_nothing() {
-            let split = |row: &&RecordRow| row.status == Status::Processing;
-            self.split_for_now.extend(commit.rows.iter().filter(split).cloned());
-        }
         for row in &commit.rows {
             let settled = row.open || row.status.is_settled();
             match settled {
@@ -204,7 +222,6 @@ impl Machine {
                 *earliest = Some(earliest.map_or(due, |earlier| earlier.min(due)));
             }
         }
-        commit
     }
 
     /// With `rollback = "record"`: what earlier steps applied for a record that failed is to be undone; so is the half

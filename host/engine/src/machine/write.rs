@@ -291,7 +291,7 @@ impl Machine {
     /// Takes what a destination said of one record.
     fn take_outcome(&mut self, flight: &mut Flight, position: usize, said: Said) {
         let member = flight.live[position];
-        let step = self.spec.steps[flight.step].clone();
+        let step = self.spec.steps[flight.step].name.clone();
         let Said { outcome, failure, target_id, receipt, exchanges } = said;
         let counts = &mut flight.steps[flight.step];
         match outcome {
@@ -307,10 +307,10 @@ impl Machine {
         let note = flight.notes.entry(member).or_default();
         note.attempts += 1;
         note.spent += 1;
-        let since = *note.since.get_or_insert(began);
+        note.since.get_or_insert(began);
         let row = AttemptRow {
             id,
-            step: step.name.clone(),
+            step,
             kind: AttemptKind::Pass,
             attempt: note.attempts,
             generation: note.generation,
@@ -322,7 +322,6 @@ impl Machine {
             receipt,
             exchanges,
         };
-        let spent = note.spent;
         let in_doubt = note.in_doubt;
         note.in_doubt = outcome == Outcome::Unknown || (in_doubt && outcome != Outcome::Rejected);
         if outcome.is_success() {
@@ -339,9 +338,26 @@ impl Machine {
         }
         flight.attempts.push(row);
         let failure = failure.unwrap_or_else(|| Failure::new(codes::UNEXPLAINED.name, "the plugin gave no reason"));
+        self.not_applied(flight, position, outcome, failure, in_doubt);
+    }
+
+    /// What becomes of a record that an attempt has not brought where it was to go. `in_doubt`: an earlier attempt may
+    /// have.
+    fn not_applied(
+        &mut self,
+        flight: &mut Flight,
+        position: usize,
+        outcome: Outcome,
+        failure: Failure,
+        in_doubt: bool,
+    ) {
+        let (member, step) = (flight.live[position], &self.spec.steps[flight.step]);
+        let (began, retry) = (flight.began, step.retry);
+        let note = flight.note(member);
+        let (spent, since) = (note.spent, note.since.unwrap_or(began));
         match outcome {
             Outcome::Retryable => {
-                let due = retry::next_attempt(&step.retry, &mut self.jitter, spent, since, self.now, &failure);
+                let due = retry::next_attempt(&retry, &mut self.jitter, spent, since, self.now, &failure);
                 let counts = &mut flight.steps[flight.step];
                 let (count, status) = match due {
                     // That this attempt was not applied says nothing of the earlier one.
@@ -360,7 +376,7 @@ impl Machine {
                         | Role::Destination { probes: true, .. }
                 );
                 let due = may_ask
-                    .then(|| retry::next_attempt(&step.retry, &mut self.jitter, spent, since, self.now, &failure))
+                    .then(|| retry::next_attempt(&retry, &mut self.jitter, spent, since, self.now, &failure))
                     .flatten();
                 flight.steps[flight.step].unknown += 1;
                 flight.end_member(position, Status::Indeterminate, Some(failure));

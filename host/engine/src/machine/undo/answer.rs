@@ -6,7 +6,7 @@ use crate::ports::{
     Applied, AttemptKind, AttemptRow, BatchCommit, CallTrace, Exchange, Payload, RecordRow, StepCounts,
 };
 use crate::retry;
-use crossdock_model::{Event, EventKind, Failure, HandlerKind, Outcome, Status, Timestamp};
+use crossdock_model::{Event, EventKind, Failure, HandlerKind, Outcome, Status, StepName, Timestamp};
 
 /// What became of one record at the step.
 pub(super) enum Answered {
@@ -98,28 +98,9 @@ impl Machine {
     ) -> RecordRow {
         let mut row = RecordRow { run: self.spec.run.clone(), payload: Payload::Unchanged, ..before.clone() };
         let undone = row.applied.last().cloned();
-        let (outcome, failure) = match &answered {
-            Answered::Undone(outcome) => (*outcome, None),
-            Answered::Applied { .. } => (Outcome::Ok, None),
-            Answered::Again(outcome, failure) => (*outcome, Some(failure.clone())),
-            Answered::Failed(failure) => (Outcome::Rejected, Some(failure.clone())),
-        };
         if let (Some(applied), false) = (&undone, call.asks) {
             row.attempts += 1;
-            commit.attempts.push(AttemptRow {
-                id: row.id.clone(),
-                step: applied.step.clone(),
-                kind: AttemptKind::Compensate,
-                attempt: row.attempts,
-                generation: row.generation,
-                began: call.began,
-                ended: self.now,
-                outcome,
-                failure,
-                target_id: None,
-                receipt: None,
-                exchanges: call.exchanges,
-            });
+            commit.attempts.push(self.attempt_to_undo(&row, &applied.step, &call, &answered));
         }
         match answered {
             Answered::Undone(_) => {
@@ -169,6 +150,29 @@ impl Machine {
             known.clone_from(&after);
         }
         after
+    }
+
+    fn attempt_to_undo(&self, row: &RecordRow, step: &StepName, call: &Call, answered: &Answered) -> AttemptRow {
+        let (outcome, failure) = match answered {
+            Answered::Undone(outcome) => (*outcome, None),
+            Answered::Applied { .. } => (Outcome::Ok, None),
+            Answered::Again(outcome, failure) => (*outcome, Some(failure.clone())),
+            Answered::Failed(failure) => (Outcome::Rejected, Some(failure.clone())),
+        };
+        AttemptRow {
+            id: row.id.clone(),
+            step: step.clone(),
+            kind: AttemptKind::Compensate,
+            attempt: row.attempts,
+            generation: row.generation,
+            began: call.began,
+            ended: self.now,
+            outcome,
+            failure,
+            target_id: None,
+            receipt: None,
+            exchanges: call.exchanges.clone(),
+        }
     }
 
     fn note_undone(&mut self, row: &RecordRow, applied: &Applied, step: usize, asks: bool, commit: &mut BatchCommit) {

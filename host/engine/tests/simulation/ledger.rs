@@ -93,10 +93,11 @@ impl Task {
 type Checked = Result<(), String>;
 
 impl MemLedger {
-    pub(crate) fn begin_run(&mut self, run: &RunId) -> RunOpening {
+    pub(crate) fn begin_run(&mut self, run: &RunId, now: Timestamp) -> RunOpening {
         self.running = Some(run.clone());
         self.moved = false;
         self.totals = Totals::default();
+        self.release_waiting(now);
         let due: Vec<_> = self.waiting(None).map(|row| row.due).collect();
         RunOpening {
             unsettled: self
@@ -111,8 +112,36 @@ impl MemLedger {
             pending: due.len() as u64,
             next_due: due.into_iter().flatten().min(),
             rolling_back: self.by_age().filter(|row| row.status == Status::RollingBack).count() as u64,
-            blocking: Vec::new(),
+            blocking: self.by_key().map(|row| (row.order_key.clone().unwrap_or_default(), row.id.clone())).collect(),
             deaths: self.deaths,
+        }
+    }
+
+    /// Records that are not settled and not open and have an order key, oldest first within a key.
+    fn by_key(&self) -> impl Iterator<Item = &RecordRow> {
+        let unsettled = |row: &&RecordRow| row.order_key.is_some() && !row.open && !row.status.is_settled();
+        let mut rows: Vec<&RecordRow> = self.by_age().filter(unsettled).collect();
+        rows.sort_by(|a, b| a.order_key.cmp(&b.order_key));
+        rows.into_iter()
+    }
+
+    /// Records that wait for their order key and before which nobody is left who does anything but wait.
+    fn release_waiting(&mut self, now: Timestamp) {
+        let mut held: BTreeSet<Vec<u8>> = BTreeSet::new();
+        let mut free = Vec::new();
+        for row in self.by_key() {
+            let key = row.order_key.clone().unwrap_or_default();
+            let waits = waits_for_order(row);
+            if waits && row.due.is_none() && !held.contains(&key) {
+                free.push(row.id.0.clone());
+            } else if !waits {
+                held.insert(key);
+            }
+        }
+        for id in free {
+            if let Some(stored) = self.rows.get_mut(&id) {
+                stored.row.due = Some(now);
+            }
         }
     }
 
@@ -451,6 +480,11 @@ impl MemLedger {
             (stored.written, stored.decided) = (self.written, true);
         }
     }
+}
+
+/// Whether a record waits for an earlier one with its order key.
+pub(crate) fn waits_for_order(row: &RecordRow) -> bool {
+    row.status == Status::Pending && row.failure.as_ref().is_some_and(|failure| failure.code == "waits-for-order")
 }
 
 /// The generation in which a record goes on: what was undone begins anew.

@@ -78,6 +78,10 @@ pub(crate) struct Player<'a> {
     undo_tries: BTreeMap<(usize, String), u32>,
     breakers: Vec<breakers::Breaker>,
     handling: handlers::Handling,
+    /// Records of which a step has said something in this run.
+    heard: BTreeSet<String>,
+    /// The process dies of what it is about to do.
+    dying: bool,
     accidents: Accidents,
 }
 
@@ -113,6 +117,8 @@ impl<'a> Player<'a> {
             undo_tries: BTreeMap::new(),
             breakers,
             handling,
+            heard: BTreeSet::new(),
+            dying: false,
             accidents: Accidents::default(),
         }
     }
@@ -126,7 +132,7 @@ impl<'a> Player<'a> {
 
     pub(crate) fn play(mut self, accidents: Accidents) -> Checked<Played> {
         self.accidents = accidents;
-        let opening = self.ledger.begin_run(&self.spec.run);
+        let opening = self.ledger.begin_run(&self.spec.run, Timestamp(*self.now));
         self.note(|| format!("begin {:?} with {opening:?}", self_name(&opening)));
         for row in &opening.open {
             let at_destination = self.destination(&row.step).map(|(step, _)| step);
@@ -157,6 +163,9 @@ impl<'a> Player<'a> {
                 continue;
             }
             self.step(&mut machine)?;
+            if self.dying {
+                return self.crash();
+            }
         }
         Err("the run does not come to its end".into())
     }
@@ -284,6 +293,14 @@ impl<'a> Player<'a> {
             self.step_of_handlers(choice - of_run)
         } else if choice < self.doing.len() {
             let doing = self.doing.swap_remove(choice);
+            if let Doing::Act(Action::Write(_, step, batch, ..) | Action::Transform(_, step, batch)) = &doing
+                && self.world.is_deadly(*step, batch)
+            {
+                self.note(|| format!("  dies of {doing:?}"));
+                self.dying = true;
+                self.doing.push(doing);
+                return Ok(());
+            }
             let input = self.perform(doing)?;
             self.feed(machine, input)
         } else if choice == self.doing.len() && !self.line.is_empty() {

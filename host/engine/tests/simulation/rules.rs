@@ -1,6 +1,6 @@
 //! What must hold of the ledger and the world, whatever happened. Numbers are those of the invariants.
 
-use crate::ledger::{MemLedger, Stored};
+use crate::ledger::{MemLedger, Stored, waits_for_order};
 use crate::world::{Say, World};
 use crossdock_engine::plan::{Entry, LogLevel, Role, Rollback, RunSpec};
 use crossdock_engine::ports::{Payload, RecordRow, RunEnd};
@@ -56,7 +56,9 @@ pub(crate) fn truth(ledger: &MemLedger, world: &World, spec: &RunSpec) -> Checke
 fn nothing_is_half_done(stored: &Stored, world: &World, spec: &RunSpec) -> Checked {
     let (row, id) = (&stored.row, &stored.row.id.0);
     let Some(step) = (0..spec.steps.len()).find(|step| world.effects(*step, id) > 0) else { return Ok(()) };
-    let by_probe = row.failure.as_ref().is_some_and(|failure| failure.code == "probe-not-applied");
+    // What a probe or the end of a process has found out is left to a person.
+    let found_out = ["probe-not-applied", "record-quarantined"];
+    let by_probe = row.failure.as_ref().is_some_and(|failure| found_out.contains(&&*failure.code));
     let over = match row.status {
         Status::RolledBack | Status::Cancelled => true,
         Status::Failed | Status::Rejected => spec.policy.rollback == Rollback::Record && !stored.decided && !by_probe,
@@ -124,7 +126,9 @@ fn row_is_true(row: &RecordRow, world: &World, spec: &RunSpec, place: usize, bus
         Status::Indeterminate if !world.doubted.contains(&(step, id.clone())) => {
             Err(format!("{id} is indeterminate at step {step} and nobody doubted it"))
         }
-        Status::Pending if row.due.is_none() && !row.open => Err(format!("{id} is pending and waits for nothing")),
+        Status::Pending if row.due.is_none() && !row.open && !waits_for_order(row) => {
+            Err(format!("{id} is pending and waits for nothing"))
+        }
         Status::Processing if !row.open && row.due.is_none() => Err(format!("{id} is processing and nobody does it")),
         Status::New if !row.open => Err(format!("{id} is new and will never be read")),
         _ => Ok(()),

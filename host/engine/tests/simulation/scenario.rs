@@ -10,6 +10,9 @@ use crossdock_engine::plan::{Breaker, Entry, LogLevel, OnError, Policy, Retry, R
 use crossdock_engine::ports::Idempotency;
 use crossdock_model::{HandlerKind, RouteName, RunId, RunStatus, Status, StepName};
 
+/// After so many runs in a row that died of the same record, one must have lived.
+const DEATHS_MAX: u32 = 12;
+
 /// So often at most a route is run until all is well, once everything outside is.
 const ROUNDS_MAX: u32 = 40;
 
@@ -110,6 +113,10 @@ impl Life {
             let until = from + rng.between(50, 4_000) as i64;
             world.outages.push(Outage { step: rng.below(steps.len()), from, until });
         }
+        world.order_keys = if rng.one_in(3) { rng.between(1, 4) as usize } else { 0 };
+        if rng.one_in(6) {
+            world.kills = Some((rng.below(steps.len()), World::record_id(rng.below(records.max(1)))));
+        }
         let kinds = [HandlerKind::OnRunOk, HandlerKind::OnRunFailed];
         let run_handlers = kinds.into_iter().filter(|_| rng.one_in(3)).collect();
         let source_max_batch = rng.between(1, 7) as u32;
@@ -163,7 +170,22 @@ impl Life {
                 self.world.records += self.rng.below(6);
             }
         }
+        self.survive()?;
         self.heal()
+    }
+
+    /// A record of which processes die is found after a while.
+    fn survive(&mut self) -> Checked {
+        if self.world.kills.is_none() {
+            return Ok(());
+        }
+        for _ in 0..DEATHS_MAX {
+            if let Played::Ended(_) = self.play(None, Accidents::default())? {
+                return Ok(());
+            }
+            self.now += 1_000;
+        }
+        Err(format!("processes go on dying of {:?}", self.world.kills))
     }
 
     /// Everything outside is well again; operators do what is left to them.

@@ -84,6 +84,10 @@ pub(crate) struct World {
     /// Virtual time, as the player has it.
     pub(crate) now: i64,
     pub(crate) outages: Vec<Outage>,
+    /// The source orders records by so many keys; 0 is not at all.
+    pub(crate) order_keys: usize,
+    /// A process that gives this record to this step dies.
+    pub(crate) kills: Option<(usize, String)>,
     tries: BTreeMap<(String, usize), usize>,
     undo_tries: BTreeMap<(String, usize), usize>,
     /// How often each record took effect at each step, by idempotency key.
@@ -124,6 +128,8 @@ impl World {
             checks: 0,
             now: 0,
             outages: Vec::new(),
+            order_keys: 0,
+            kills: None,
             tries: BTreeMap::new(),
             undo_tries: BTreeMap::new(),
             effects: BTreeMap::new(),
@@ -261,7 +267,21 @@ impl World {
             _ if empty => Checkpoint(format!("{end}+").into_bytes()),
             _ => Checkpoint(end.to_string().into_bytes()),
         };
-        answer(Page { batch, order_keys: None, unreadable, checkpoint, more })
+        let keys = (start..end).map(|index| self.order_key(&Self::record_id(index)).unwrap_or_default());
+        let order_keys = (self.order_keys > 0).then(|| keys.collect());
+        answer(Page { batch, order_keys, unreadable, checkpoint, more })
+    }
+
+    /// What the source orders a record by; parts of a split are ordered as it is.
+    pub(crate) fn order_key(&self, id: &str) -> Option<Vec<u8>> {
+        let place = crate::rules::order_of(id)[0] as usize;
+        place.checked_rem(self.order_keys).map(|key| format!("k{key}").into_bytes())
+    }
+
+    /// Whether a process that gives these records to a step dies of it.
+    pub(crate) fn is_deadly(&self, step: usize, batch: &Batch) -> bool {
+        let deadly = self.kills.as_ref().filter(|(at, _)| *at == step && !self.healed);
+        deadly.is_some_and(|(_, id)| batch.ids.iter().any(|other| other == id.as_bytes()))
     }
 
     fn goes_wrong(&mut self) -> bool {

@@ -87,6 +87,9 @@ impl Player<'_> {
             if known || self.ledger.chunk.contains_key(&id) || self.told_ok.contains(&(step, id.clone())) {
                 return Err(format!("{id} is written again at step {step} although it is known to be applied"));
             }
+            if !strict {
+                self.is_in_turn(step, &id)?;
+            }
             let order = order_of(&id);
             if strict && let Some(earlier) = self.trouble_before(&order, step) {
                 let together = (0..at).any(|at| batch.ids.text(at) == *earlier);
@@ -98,6 +101,21 @@ impl Player<'_> {
         Ok(())
     }
 
+    /// No earlier record with the same order key waits for anything.
+    fn is_in_turn(&self, step: usize, id: &str) -> Checked {
+        let Some(key) = self.world.order_key(id) else { return Ok(()) };
+        let earlier = self.ledger.rows.values().map(|stored| &stored.row).find(|row| {
+            let before = order_of(&row.id.0) < order_of(id) && row.order_key.as_ref() == Some(&key);
+            // What was told of records that will be read again need not be in the ledger.
+            let known = !row.open || !self.heard.contains(&row.id.0);
+            before && !row.status.is_settled() && known && self.world.effects(step, &row.id.0) == 0
+        });
+        match earlier {
+            Some(row) => Err(format!("{id} is written at step {step} before {}, which is {}", row.id, row.status)),
+            None => Ok(()),
+        }
+    }
+
     /// A record before this one that this step or an earlier one did not apply.
     pub(super) fn trouble_before(&self, order: &Vec<u64>, step: usize) -> Option<&String> {
         let mut before = self.trouble.iter().filter(|((place, at), _)| place < order && *at <= step);
@@ -106,6 +124,7 @@ impl Player<'_> {
 
     /// Refused credentials are not held against a record.
     pub(super) fn tried(&mut self, step: usize, id: &str, outcome: Outcome) -> Checked {
+        self.heard.insert(id.to_owned());
         if matches!(outcome, Outcome::Untouched | Outcome::Unauthorized) {
             return Ok(());
         }

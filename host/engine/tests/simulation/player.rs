@@ -78,7 +78,7 @@ pub(crate) struct Player<'a> {
     undo_tries: BTreeMap<(usize, String), u32>,
     breakers: Vec<breakers::Breaker>,
     handling: handlers::Handling,
-    /// Records of which a step has said something in this run.
+    /// Records of which a step has said something that is not in the ledger yet.
     heard: BTreeSet<String>,
     /// The process dies of what it is about to do.
     dying: bool,
@@ -301,6 +301,9 @@ impl<'a> Player<'a> {
                 self.doing.push(doing);
                 return Ok(());
             }
+            if let Doing::Act(Action::Write(_, _, batch, ..) | Action::Transform(_, _, batch)) = &doing {
+                self.heard.extend((0..batch.len()).map(|at| batch.ids.text(at).into_owned()));
+            }
             let input = self.perform(doing)?;
             self.feed(machine, input)
         } else if choice == self.doing.len() && !self.line.is_empty() {
@@ -327,6 +330,9 @@ impl<'a> Player<'a> {
         if let Op::Commit(commit) = &op {
             self.check_tasks(commit)?;
             pokes = !commit.tasks.is_empty();
+            for row in &commit.rows {
+                self.heard.remove(&row.id.0);
+            }
         }
         self.ledger.apply(op)?;
         if answer {

@@ -106,8 +106,8 @@ impl Player<'_> {
         let Some(key) = self.world.order_key(id) else { return Ok(()) };
         let earlier = self.ledger.rows.values().map(|stored| &stored.row).find(|row| {
             let before = order_of(&row.id.0) < order_of(id) && row.order_key.as_ref() == Some(&key);
-            // What was told of records that will be read again need not be in the ledger.
-            let known = !row.open || !self.heard.contains(&row.id.0);
+            // What a step has just said need not be in the ledger.
+            let known = !self.heard.contains(&row.id.0);
             before && !row.status.is_settled() && known && self.world.effects(step, &row.id.0) == 0
         });
         match earlier {
@@ -124,7 +124,6 @@ impl Player<'_> {
 
     /// Refused credentials are not held against a record.
     pub(super) fn tried(&mut self, step: usize, id: &str, outcome: Outcome) -> Checked {
-        self.heard.insert(id.to_owned());
         if matches!(outcome, Outcome::Untouched | Outcome::Unauthorized) {
             return Ok(());
         }

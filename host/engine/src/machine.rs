@@ -179,6 +179,8 @@ pub struct Machine {
     notices: u64,
     /// They are being loaded.
     loading: bool,
+    /// Those whose turn has come are.
+    loading_freed: bool,
     /// Rows to be put through.
     queue: VecDeque<RecordRow>,
     /// Rows in the ledger that wait for their time.
@@ -254,6 +256,7 @@ impl Machine {
             handlers_idle: 0,
             notices: 1,
             loading: false,
+            loading_freed: false,
             queue: VecDeque::new(),
             waiting: if from_source { opening.pending } else { 0 },
             next_due: if from_source { opening.next_due } else { None },

@@ -1,12 +1,13 @@
 //! How records come in: as pages of the source, or as rows of the ledger.
 
 use super::flight::{Flight, Given, Note, Origin, Phase};
+use super::order::waits_for_order;
 use super::undo::attributes_of;
 use super::{Action, Machine};
 use crate::codes;
 use crate::plan::{Entry, LogLevel};
 use crate::ports::{CallResult, DueRows, More, Page, Payload, RecordRow};
-use crossdock_model::{Batch, Column, ErrorClass, Failure, FaultKind, Outcome, Status, StepName};
+use crossdock_model::{Batch, Column, ErrorClass, Failure, FaultKind, Outcome, RecordId, Status, StepName};
 use std::sync::Arc;
 
 /// How many pages without records a source may give one after the other.
@@ -152,8 +153,8 @@ impl Machine {
             return;
         }
         // What waits for its turn may just be on its way into the ledger.
-        let from =
-            if !self.freed.is_empty() && self.commits_under_way == 0 { &mut self.freed } else { &mut self.chosen };
+        self.loading_freed = !self.freed.is_empty() && self.commits_under_way == 0;
+        let from = if self.loading_freed { &mut self.freed } else { &mut self.chosen };
         if from.is_empty() {
             return;
         }
@@ -164,9 +165,21 @@ impl Machine {
 
     pub(super) fn on_loaded(&mut self, rows: Vec<RecordRow>) {
         self.loading = false;
-        if !self.is_stopping() {
-            self.queue.extend(rows);
+        if self.is_stopping() {
+            return;
         }
+        for row in rows {
+            // Whose turn has come may have been dealt with in another way meanwhile.
+            if !self.loading_freed || (waits_for_order(&row) && !self.is_under_way(&row.id)) {
+                self.queue.push_back(row);
+            }
+        }
+    }
+
+    fn is_under_way(&self, id: &RecordId) -> bool {
+        let id = id.0.as_bytes();
+        self.queue.iter().any(|row| row.id.0.as_bytes() == id)
+            || self.flights.iter().any(|flight| flight.ids.iter().any(|other| other == id))
     }
 
     /// Starts flights from the rows in the queue, as far as there is room: neighbours that stand at the same step

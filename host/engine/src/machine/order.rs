@@ -4,6 +4,7 @@
 use super::Machine;
 use super::flight::Flight;
 use crate::codes;
+use crate::ports::RecordRow;
 use crossdock_model::{Failure, RecordId, Status};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -38,6 +39,12 @@ impl Order {
         }
         next
     }
+}
+
+/// Whether nothing happens to a record before its turn has come.
+pub(super) fn waits_for_order(row: &RecordRow) -> bool {
+    let code = row.failure.as_ref().map(|failure| failure.code.as_str());
+    row.status == Status::Pending && row.due.is_none() && code == Some(codes::WAITS_FOR_ORDER.name)
 }
 
 impl Machine {

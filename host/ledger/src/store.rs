@@ -117,7 +117,8 @@ impl LedgerStore {
         let room = Room::new(dir, options.ballast_bytes);
         let (lock, conn, memory) = match Self::settled(dir, options) {
             // Without room not even the files beside the database can be made, for which SQLite has other words.
-            Err(LedgerError::DiskFull | LedgerError::Storage { .. }) if room.give_up_ballast()? => {
+            // If that does not help either, the first error is the one to tell.
+            Err(LedgerError::DiskFull | LedgerError::Storage { .. }) if room.give_up_ballast().unwrap_or(false) => {
                 Self::settled(dir, options)?
             }
             settled => settled?,

@@ -10,7 +10,7 @@ use crate::secret_values::SecretValues;
 use crate::stderr::Capture;
 use crossdock_engine::ports::{CallTrace, Clock, Exchange, StateWrite};
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
@@ -58,6 +58,8 @@ pub(crate) struct CallState {
     pub(crate) deadline: Deadline,
     /// The first handle of the batch, and how many there are.
     pub(crate) handles: (u32, u32),
+    /// It undoes or asks, which a run that is asked to stop still does.
+    pub(crate) goes_on: bool,
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) requests: u32,
     /// State writes, the last of each key.
@@ -80,6 +82,7 @@ impl CallState {
                 Duration::from_millis(limits.http_wait_max_ms),
             ),
             handles,
+            goes_on: false,
             exchanges: Vec::new(),
             requests: 0,
             writes: BTreeMap::new(),
@@ -136,6 +139,11 @@ impl Host {
         self.capture.clear();
         self.limiter.begin();
         first
+    }
+
+    /// Whether the plugin should begin nothing more.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        !self.call.goes_on && self.identity.cancelled.load(Ordering::Relaxed)
     }
 
     /// Ends a call that succeeded: keeps its state writes and answers with its trace.

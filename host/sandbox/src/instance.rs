@@ -24,6 +24,8 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime_wasi::{FsPerms, HostWallClock, WasiCtxBuilder};
 
+/// Calls that a run which is asked to stop still makes, to leave nothing half done: their plugin is not told to stop.
+const GOES_ON: [&str; 3] = ["compensate", "probe", "check"];
 /// How long a plugin may take to close.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
@@ -132,7 +134,8 @@ fn store(shared: &Shared, identity: Arc<Identity>, dirs: &[DirGrant]) -> Result<
     // Below 2^31, so that there is room above.
     let first_handle = (u32::from_le_bytes(seed) >> 1).max(1);
     let limits = identity.limits;
-    let mut store = Store::new(&shared.engine, Host::new(identity, wasi.build(), capture, first_handle));
+    let share = shared.budget.share(identity.place());
+    let mut store = Store::new(&shared.engine, Host::new(identity, wasi.build(), capture, first_handle, share));
     store.limiter(|host| &mut host.limiter);
     store.set_hostcall_fuel(limits.boundary_max_bytes);
     store.set_max_component_handles(Limits::HANDLES_MAX);
@@ -303,6 +306,7 @@ impl Keeper {
         work: impl for<'a> FnOnce(&'a mut Live, u32) -> Work<'a, T>,
     ) -> CallResult<T> {
         let first = live.store.data_mut().begin(records);
+        live.store.data_mut().call.goes_on = GOES_ON.contains(&call);
         machine::arm(&mut live.store);
         let deadline = live.store.data().call.deadline.clone();
         match within(&deadline, self.identity.limits, work(live, first)).await {

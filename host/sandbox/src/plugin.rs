@@ -33,7 +33,8 @@ pub struct Instance {
     pub request_limits: Option<Arc<RequestLimits>>,
     /// Its durable key-value pairs as the ledger has them.
     pub state: Vec<(String, Vec<u8>)>,
-    /// Set to true to tell the plugin that the run was asked to stop.
+    /// Set to true to tell the plugin that the run was asked to stop. Calls that undo or ask are not told: a run that
+    /// stops in good order still makes them.
     pub cancelled: Arc<AtomicBool>,
 }
 

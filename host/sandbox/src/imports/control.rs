@@ -2,7 +2,6 @@
 
 use crate::bindings::imports::control;
 use crate::host::Host;
-use std::sync::atomic::Ordering;
 
 impl control::Host for Host {
     fn now_ms(&mut self) -> wasmtime::Result<u64> {
@@ -14,6 +13,6 @@ impl control::Host for Host {
     }
 
     fn cancelled(&mut self) -> wasmtime::Result<bool> {
-        Ok(self.identity.cancelled.load(Ordering::Relaxed))
+        Ok(self.is_cancelled())
     }
 }

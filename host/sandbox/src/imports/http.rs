@@ -155,7 +155,7 @@ impl Host {
 
 /// Waits for an instance's turn among all that share its limits. The wait is not held against the call, and ends
 /// without a turn when the run is asked to stop or the call has no time left.
-async fn turn(identity: Arc<Identity>, deadline: Deadline) -> Result<Option<Turn>, HttpError> {
+async fn turn(identity: Arc<Identity>, deadline: Deadline, goes_on: bool) -> Result<Option<Turn>, HttpError> {
     let Some(limits) = identity.request_limits.clone() else { return Ok(None) };
     let _waiting = deadline.wait();
     let mut turn = pin!(limits.turn());
@@ -163,7 +163,7 @@ async fn turn(identity: Arc<Identity>, deadline: Deadline) -> Result<Option<Turn
         if let Ok(turn) = tokio::time::timeout(LOOK_EVERY, turn.as_mut()).await {
             return Ok(Some(turn));
         }
-        if identity.cancelled.load(Ordering::Relaxed) {
+        if !goes_on && identity.cancelled.load(Ordering::Relaxed) {
             let text = "the run was asked to stop before the request had its turn";
             return Err(HttpError::NotConnected(text.to_owned()));
         }
@@ -258,7 +258,7 @@ impl http::Host for Host {
             };
             // Waiting for a place here keeps the order in which requests are begun.
             let permit = permits.clone().acquire_owned().await?;
-            let turn = match turn(self.identity.clone(), self.call.deadline.clone()).await {
+            let turn = match turn(self.identity.clone(), self.call.deadline.clone(), self.call.goes_on).await {
                 Ok(turn) => turn,
                 Err(error) => {
                     answers[index] = Some(Err(error));

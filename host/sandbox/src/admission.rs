@@ -3,10 +3,10 @@
 
 use crate::imports::{OWN, WASI};
 use crate::limits::Limits;
+use crate::shape::{self, Outside, ShapeError};
 use crate::text::{PluginText, Redactor};
 use crossdock_model::{ErrorClass, Explained};
 use thiserror::Error;
-use wasmparser::{Encoding, Parser, Payload};
 
 /// The version of the plugin contract that this host speaks.
 pub const CONTRACT_VERSION: &str = "0.1.0";
@@ -39,6 +39,12 @@ pub enum AdmissionError {
     #[error("the file is damaged: {reason}")]
     Damaged {
         /// Where and how.
+        reason: String,
+    },
+    /// It is put together in a way that is too large to be looked at further, however small its file is.
+    #[error("the component is too complex: {reason}")]
+    TooComplex {
+        /// Which limit was passed.
         reason: String,
     },
     /// It does not say which contract it was built for.
@@ -77,6 +83,7 @@ impl Explained for AdmissionError {
             Self::TextFormat => "plugin-text-format",
             Self::CoreModule => "plugin-core-module",
             Self::Damaged { .. } => "plugin-damaged",
+            Self::TooComplex { .. } => "plugin-too-complex",
             Self::NoContract | Self::OtherContract { .. } => "plugin-contract-version",
             Self::UnknownImport { .. } => "plugin-import-unknown",
             Self::Exports { .. } => "plugin-exports",
@@ -97,6 +104,10 @@ impl Explained for AdmissionError {
                     .to_owned()
             }
             Self::Damaged { .. } => "build or copy the plugin again".to_owned(),
+            Self::TooComplex { .. } => {
+                "build the plugin from one component; if it was composed of several, leave out what it does not need"
+                    .to_owned()
+            }
             Self::NoContract => {
                 "build it with a Crossdock SDK, which writes the section, or check that this is a Crossdock plugin"
                     .to_owned()
@@ -157,7 +168,7 @@ pub(crate) fn admit(bytes: &[u8]) -> Result<Admitted, AdmissionError> {
     }
     check_beginning(bytes)?;
     let outside = walk(bytes)?;
-    check_contract(&outside.contracts)?;
+    check_contract(&outside.sections)?;
     for import in &outside.imports {
         check_import(import)?;
     }
@@ -188,47 +199,19 @@ fn check_beginning(bytes: &[u8]) -> Result<(), AdmissionError> {
     Ok(())
 }
 
-/// What a component shows to the outside, and the contract versions named anywhere within it.
-#[derive(Default)]
-struct Outside {
-    contracts: Vec<String>,
-    imports: Vec<String>,
-    exports: Vec<String>,
-}
-
-fn walk(bytes: &[u8]) -> Result<Outside, AdmissionError> {
-    let damaged = |error: wasmparser::BinaryReaderError| AdmissionError::Damaged { reason: shown(&error.to_string()) };
-    let mut outside = Outside::default();
-    let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(damaged)? {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return Err(AdmissionError::CoreModule);
-            }
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section) if section.name() == CONTRACT_SECTION => {
-                outside.contracts.push(shown(&String::from_utf8_lossy(section.data())));
-            }
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    outside.imports.push(import.map_err(damaged)?.name.name.to_owned());
-                }
-            }
-            Payload::ComponentExportSection(section) if depth == 0 => {
-                for export in section {
-                    outside.exports.push(export.map_err(damaged)?.name.name.to_owned());
-                }
-            }
-            _ => {}
+fn walk(bytes: &[u8]) -> Result<Outside<'_>, AdmissionError> {
+    shape::walk(bytes, CONTRACT_SECTION).map_err(|error| match error {
+        ShapeError::CoreModule => AdmissionError::CoreModule,
+        ShapeError::Damaged(_) | ShapeError::NoSuchComponent => {
+            AdmissionError::Damaged { reason: shown(&error.to_string()) }
         }
-    }
-    Ok(outside)
+        ShapeError::Borrowed | ShapeError::TooMuch(_) => AdmissionError::TooComplex { reason: error.to_string() },
+    })
 }
 
-fn check_contract(contracts: &[String]) -> Result<(), AdmissionError> {
-    match contracts.iter().find(|version| *version != CONTRACT_VERSION) {
-        Some(found) => Err(AdmissionError::OtherContract { found: found.clone() }),
+fn check_contract(contracts: &[&[u8]]) -> Result<(), AdmissionError> {
+    match contracts.iter().find(|version| **version != CONTRACT_VERSION.as_bytes()) {
+        Some(found) => Err(AdmissionError::OtherContract { found: shown(&String::from_utf8_lossy(found)) }),
         None if contracts.is_empty() => Err(AdmissionError::NoContract),
         None => Ok(()),
     }
@@ -246,7 +229,7 @@ fn check_import(import: &str) -> Result<(), AdmissionError> {
     if is_own || is_wasi { Ok(()) } else { Err(AdmissionError::UnknownImport { import: shown(import) }) }
 }
 
-fn check_exports(exports: &[String]) -> Result<Admitted, AdmissionError> {
+fn check_exports(exports: &[&str]) -> Result<Admitted, AdmissionError> {
     let has = |name: &str| exports.iter().any(|export| own(export) == Some(name));
     let refuse = |reason: String| Err(AdmissionError::Exports { reason });
     for name in ["describe", "lifecycle"] {

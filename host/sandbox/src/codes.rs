@@ -14,6 +14,8 @@ codes![
     "failure-without-code",
     "grant-directory",
     "grant-invalid",
+    "plugin-compile-crashed",
+    "plugin-compile-limit",
     "plugin-contract-version",
     "plugin-core-module",
     "plugin-damaged",
@@ -25,11 +27,14 @@ codes![
     "plugin-not-found",
     "plugin-not-wasm",
     "plugin-text-format",
+    "plugin-too-complex",
     "plugin-too-large",
     "plugin-unreadable",
     "plugin-wrong-role",
     "sandbox-cache",
+    "sandbox-compiler",
     "sandbox-internal",
+    "sandbox-memory-total",
     "sandbox-setup",
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::bindings::types;
 use crate::host::{Host, HostFailed, OutOfTime};
+use crate::limiter::Refused;
 use crate::text::{PluginText, Redactor};
 use crossdock_engine::ports::{CallError, PortError, RefusalKind};
 use crossdock_model::{ErrorClass, Failure, Fault, FaultKind};
@@ -89,6 +90,9 @@ pub(crate) fn judge(verdict: Verdict, call: &str, host: &Host) -> CallError {
             if let Some(failed) = error.downcast_ref::<HostFailed>() {
                 return internal(format!("the host failed during {call} of the plugin {plugin}: {failed}"));
             }
+            if host.limiter.refused() == Some(Refused::Together) {
+                return none_left(call, host);
+            }
             let (kind, message) = interruption(&error, call, host);
             CallError::Fault(Fault {
                 kind,
@@ -97,6 +101,22 @@ pub(crate) fn judge(verdict: Verdict, call: &str, host: &Host) -> CallError {
             })
         }
     }
+}
+
+/// All instances together have all the memory that there is for them: not this plugin's fault.
+fn none_left(call: &str, host: &Host) -> CallError {
+    let share = host.limiter.share();
+    let (place, max_mib) = (host.identity.place(), share.max_bytes() >> 20);
+    CallError::Host(PortError {
+        code: "sandbox-memory-total",
+        class: ErrorClass::Environment,
+        message: format!(
+            "{call} of the plugin {place} needed more memory than was left of the {max_mib} MiB that all plugins have \
+             together (memory_total_max_bytes): {}",
+            share.holders()
+        ),
+        fix: Some("run fewer routes at the same time, or give them smaller batches".to_owned()),
+    })
 }
 
 fn interruption(error: &wasmtime::Error, call: &str, host: &Host) -> (FaultKind, String) {
@@ -109,7 +129,7 @@ fn interruption(error: &wasmtime::Error, call: &str, host: &Host) -> (FaultKind,
         };
         return (FaultKind::OutOfTime, format!("the plugin {plugin} {limit} in {call}"));
     }
-    if let Some(wanted) = host.limiter.refused_bytes() {
+    if let Some(Refused::Own(wanted)) = host.limiter.refused() {
         let limit = limits.memory_max_bytes;
         let text = format!(
             "the plugin {plugin} needed {wanted} bytes of memory in {call}; it may have {limit} (memory_max_bytes)"

@@ -1,5 +1,6 @@
 //! What belongs to one instance on the host's side: the data of its store.
 
+use crate::budget::Share;
 use crate::deadline::Deadline;
 use crate::grants::Origin;
 use crate::http_client::HttpClient;
@@ -37,6 +38,14 @@ pub(crate) struct Identity {
     pub(crate) state: State,
     /// Where requests are sent from: not on the threads that plugins compute on.
     pub(crate) io: tokio::runtime::Handle,
+}
+
+impl Identity {
+    /// Which plugin it is, and where it works, for people.
+    pub(crate) fn place(&self) -> String {
+        let Self { plugin, step, route, .. } = self;
+        if route.is_empty() { plugin.clone() } else { format!("{plugin} at step {step} of route {route}") }
+    }
 }
 
 /// The host could not do its own work within an import: ends the call, and is no fault of the plugin.
@@ -113,7 +122,13 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(identity: Arc<Identity>, wasi: WasiCtx, capture: Capture, first_handle: u32) -> Self {
+    pub(crate) fn new(
+        identity: Arc<Identity>,
+        wasi: WasiCtx,
+        capture: Capture,
+        first_handle: u32,
+        share: Share,
+    ) -> Self {
         let limits = identity.limits;
         let mut table = ResourceTable::new();
         table.set_max_capacity(Limits::RESOURCES_MAX);
@@ -121,7 +136,7 @@ impl Host {
             identity,
             wasi,
             table,
-            limiter: Limiter::new(limits.memory_max_bytes),
+            limiter: Limiter::new(limits.memory_max_bytes, share),
             capture,
             call: CallState::new(&limits, (0, 0)),
             opened: Vec::new(),

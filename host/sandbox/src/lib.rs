@@ -3,7 +3,7 @@
 //! **Does**: decides whether a file may run, compiles it, runs its calls within limits, offers it what it was
 //! granted, and checks every answer before it becomes an answer of a plugin port.
 //! **May touch**: wasmtime, the files and directories it is given, the network for granted requests, threads of
-//! its own.
+//! its own, and one kind of process: its own program again, to compile a plugin.
 //! **Never**: the ledger, the route file, the machine's wall clock (the clock port says what time it is), or
 //! anything that a plugin was not granted.
 //!
@@ -13,8 +13,11 @@
 
 mod admission;
 mod bindings;
+mod budget;
 mod cache;
 pub mod codes;
+mod compile;
+mod compile_child;
 mod contract;
 mod deadline;
 mod description;
@@ -24,6 +27,7 @@ mod host;
 mod http_client;
 mod imports;
 mod instance;
+mod jail;
 mod limiter;
 mod limits;
 mod machine;
@@ -32,15 +36,18 @@ mod ports;
 mod request_limits;
 mod sandbox;
 mod secret_values;
+mod shape;
 mod shared;
 mod stderr;
 mod text;
 
 pub use admission::{AdmissionError, CONTRACT_SECTION, CONTRACT_VERSION, Role};
 pub use cache::CacheError;
+pub use compile::{CompileError, Compiler};
+pub use compile_child::compile_if_asked;
 pub use description::{Description, DescriptionError, Want};
 pub use grants::{DirGrant, Grants, InvalidOrigin, SecretGrant, SecretValue};
-pub use limits::Limits;
+pub use limits::{CompileLimits, Limits};
 pub use plugin::{Instance, Plugin};
 pub use request_limits::RequestLimits;
 pub use sandbox::{Sandbox, SandboxConfig, SandboxError};

@@ -11,7 +11,7 @@ pub struct Limits {
     /// Default 10,000.
     pub cpu_time_max_ms: u64,
     /// How many bytes one call may hand to the host, in an answer or as arguments of one import.
-    /// Default 64 MiB.
+    /// Default 8 MiB, which holds the answer to the largest batch that a route may ask for, twice over.
     pub boundary_max_bytes: usize,
     /// How much of what one call writes to stdout and stderr is kept. Default 64 KiB.
     pub stderr_max_bytes: usize,
@@ -29,6 +29,15 @@ impl Limits {
     pub const TICK_MS: u64 = 10;
     /// The largest plugin file that is looked at: 128 MiB.
     pub const PLUGIN_MAX_BYTES: u64 = 128 << 20;
+    /// How deep components and modules may stand within each other in a plugin's file: 8.
+    pub const NESTING_MAX: usize = 8;
+    /// How many components and modules a plugin's file may hold: 256.
+    pub const DEFINITIONS_MAX: usize = 256;
+    /// How many instances, of modules and of components, come to be when a plugin is started, those within others
+    /// counted as often as they are made: 1,000.
+    pub const INSTANCES_MAX: u64 = 1_000;
+    /// How many imports and exports a plugin may have together: 1,000.
+    pub const NAMES_MAX: usize = 1_000;
     /// The largest HTTP body that is handed to a plugin, after decompression: 4 MiB.
     pub const HTTP_BODY_MAX_BYTES: usize = 4 << 20;
     /// The most bytes of WebAssembly stack; deeper recursion is a trap. 1 MiB.
@@ -39,6 +48,8 @@ impl Limits {
     pub const HANDLES_MAX: usize = 1_024;
     /// The most core instances, memories and tables within an instance, each.
     pub const PARTS_MAX: usize = 64;
+    /// What all live instances of a sandbox may have together, unless it is set up otherwise: 2 GiB.
+    pub const MEMORY_TOTAL_MAX_BYTES: u64 = 2 << 30;
     /// How many compiled plugins the cache keeps.
     pub const CACHE_MAX_ENTRIES: usize = 256;
 }
@@ -49,11 +60,36 @@ impl Default for Limits {
             memory_max_bytes: 256 << 20,
             call_time_max_ms: 30_000,
             cpu_time_max_ms: 10_000,
-            boundary_max_bytes: 64 << 20,
+            boundary_max_bytes: 8 << 20,
             stderr_max_bytes: 64 << 10,
             http_in_flight_max: 64,
             http_requests_max: 20_000,
             http_wait_max_ms: 300_000,
         }
+    }
+}
+
+/// What compiling one plugin may use, in the process that does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// All addresses of the process. Default 1,536 MiB.
+    pub memory_max_bytes: u64,
+    /// How long it may compute, in seconds. Default 60: a plugin in Python, with its interpreter inside, takes 11 to
+    /// 13, one in Rust less than one.
+    pub cpu_time_max_s: u64,
+    /// How long it may take by the wall, in seconds. Default 300.
+    pub time_max_s: u64,
+    /// How much machine code may come out. Default 512 MiB.
+    pub code_max_bytes: u64,
+}
+
+impl CompileLimits {
+    /// How many plugins are compiled at the same time: 2. Others wait.
+    pub const AT_ONCE_MAX: usize = 2;
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self { memory_max_bytes: 1_536 << 20, cpu_time_max_s: 60, time_max_s: 300, code_max_bytes: 512 << 20 }
     }
 }

@@ -6,7 +6,7 @@ use std::hash::{Hash as _, Hasher};
 use std::io;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
-use wasmtime::{Config, Engine, Store};
+use wasmtime::{Config, Engine, Store, Strategy, WasmFeatures};
 
 /// The stack of a thread that runs plugins.
 const THREAD_STACK_BYTES: usize = 4 << 20;
@@ -18,7 +18,20 @@ const THREAD_STACK_BYTES: usize = 4 << 20;
 /// (wasmtime's default) is kept: a smaller one makes every memory access of the guest dearer.
 pub(crate) fn engine() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
+    // What is not named here is refused, and so is what a later version of wasmtime brings.
+    let features = WasmFeatures::MUTABLE_GLOBAL
+        | WasmFeatures::SATURATING_FLOAT_TO_INT
+        | WasmFeatures::SIGN_EXTENSION
+        | WasmFeatures::REFERENCE_TYPES
+        | WasmFeatures::MULTI_VALUE
+        | WasmFeatures::BULK_MEMORY
+        | WasmFeatures::SIMD
+        | WasmFeatures::FLOATS
+        | WasmFeatures::EXTENDED_CONST
+        | WasmFeatures::COMPONENT_MODEL;
     config
+        .wasm_features(WasmFeatures::all() - features, false)
+        .strategy(Strategy::Cranelift)
         .wasm_component_model(true)
         .concurrency_support(false)
         .epoch_interruption(true)
@@ -26,13 +39,7 @@ pub(crate) fn engine() -> wasmtime::Result<Engine> {
         .async_stack_size(2 * Limits::STACK_MAX_BYTES)
         .memory_init_cow(true)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
-        .cranelift_nan_canonicalization(true)
-        .wasm_tail_call(false)
-        .wasm_custom_page_sizes(false)
-        .wasm_wide_arithmetic(false)
-        .wasm_relaxed_simd(false)
-        .wasm_multi_memory(false)
-        .wasm_memory64(false);
+        .cranelift_nan_canonicalization(true);
     Engine::new(&config)
 }
 

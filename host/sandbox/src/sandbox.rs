@@ -1,13 +1,15 @@
 //! The sandbox: one engine, its threads, its cache; loads plugins.
 
 use crate::admission::{self, AdmissionError, Admitted};
+use crate::budget::Budget;
 use crate::cache::{Cache, CacheError};
+use crate::compile::{CompileError, Compiler, Compiling};
 use crate::description::{DescriptionError, check_description};
 use crate::host::Identity;
 use crate::http_client::HttpClient;
 use crate::imports;
 use crate::instance::{Exports, Loaded, describe_alone};
-use crate::limits::Limits;
+use crate::limits::{CompileLimits, Limits};
 use crate::machine::{self, Threads};
 use crate::plugin::{Plugin, PluginFile};
 use crate::secret_values::SecretValues;
@@ -28,8 +30,15 @@ pub struct SandboxConfig {
     /// Where compiled plugins are kept; `None` compiles them at every start. The folder is made if it does
     /// not exist, and must belong to the host alone.
     pub cache_dir: Option<PathBuf>,
+    /// Who compiles plugins that are not in the cache.
+    pub compiler: Compiler,
+    /// What compiling a plugin may use.
+    pub compile_limits: CompileLimits,
     /// The limits under which a plugin describes itself while it is loaded.
     pub limits: Limits,
+    /// The memories and tables of all live instances together, in bytes; [`Limits::MEMORY_TOTAL_MAX_BYTES`] unless
+    /// set otherwise.
+    pub memory_total_max_bytes: u64,
     /// The clock that plugins see.
     pub clock: Arc<dyn Clock>,
     /// How many threads compute; `None` is one a core.
@@ -37,10 +46,18 @@ pub struct SandboxConfig {
 }
 
 impl SandboxConfig {
-    /// No cache, the default limits, one thread a core.
+    /// No cache, plugins compiled by this program in processes of its own, the default limits, one thread a core.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { cache_dir: None, limits: Limits::default(), clock, threads: None }
+        Self {
+            cache_dir: None,
+            compiler: Compiler::default(),
+            compile_limits: CompileLimits::default(),
+            limits: Limits::default(),
+            memory_total_max_bytes: Limits::MEMORY_TOTAL_MAX_BYTES,
+            clock,
+            threads: None,
+        }
     }
 }
 
@@ -70,8 +87,16 @@ pub enum SandboxError {
         /// Why.
         error: AdmissionError,
     },
-    /// It does not compile, or its exports have other types than the contract says.
-    #[error("compiling the plugin {}: {reason}", path.display())]
+    /// It does not compile within the limits, or there is nobody to compile it.
+    #[error("compiling the plugin {}: {error}", path.display())]
+    Compile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: CompileError,
+    },
+    /// Its exports have other types than the contract says.
+    #[error("linking the plugin {}: {reason}", path.display())]
     Invalid {
         /// Which file.
         path: PathBuf,
@@ -111,6 +136,7 @@ impl Explained for SandboxError {
             Self::NotFound { .. } => "plugin-not-found",
             Self::Unreadable { .. } => "plugin-unreadable",
             Self::Refused { error, .. } => error.code(),
+            Self::Compile { error, .. } => error.code(),
             Self::Invalid { .. } => "plugin-invalid",
             Self::Describe { .. } => "plugin-describe",
             Self::Description { .. } => "plugin-description",
@@ -122,6 +148,7 @@ impl Explained for SandboxError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Refused { error, .. } => error.class(),
+            Self::Compile { error, .. } => error.class(),
             Self::Cache(error) => error.class(),
             Self::Setup { .. } => ErrorClass::Environment,
             _ => ErrorClass::InvalidInput,
@@ -133,6 +160,7 @@ impl Explained for SandboxError {
             Self::NotFound { .. } => "build the plugin, or mend its path in the project file".to_owned(),
             Self::Unreadable { .. } => "let the user who runs the host read the file".to_owned(),
             Self::Refused { error, .. } => return error.fix(),
+            Self::Compile { error, .. } => return error.fix(),
             Self::Invalid { .. } => "build it again for wasm32-wasip2 with a Crossdock SDK".to_owned(),
             Self::Describe { .. } => {
                 "`describe` must answer without settings, grants or time; try it in the plugin's own tests".to_owned()
@@ -169,8 +197,13 @@ impl Sandbox {
         let threads = Threads::start(threads).map_err(|error| setup(&error))?;
         machine::start_ticks(&engine).map_err(|error| setup(&error))?;
         let client = Arc::new(HttpClient::default());
-        let SandboxConfig { limits, clock, .. } = config;
-        Ok(Self { shared: Arc::new(Shared { engine, linker, client, clock, cache, threads }), limits })
+        let SandboxConfig { limits, clock, compiler, compile_limits, memory_total_max_bytes, .. } = config;
+        let compiling = Compiling::new(compiler, compile_limits);
+        let budget = Budget::new(memory_total_max_bytes);
+        Ok(Self {
+            shared: Arc::new(Shared { engine, linker, client, clock, cache, compiling, budget, threads }),
+            limits,
+        })
     }
 
     /// Reads a plugin, decides whether it may run here, compiles it or takes it from the cache, and asks it
@@ -181,21 +214,35 @@ impl Sandbox {
     /// When the file is not a plugin for this host, with the first reason found.
     pub async fn load(&self, path: impl Into<PathBuf>) -> Result<Plugin, SandboxError> {
         let path = path.into();
-        let shared = self.shared.clone();
-        let stopped = |reason: String| SandboxError::Setup { reason };
-        let compiling = {
-            let path = path.clone();
-            // Compiling blocks its thread for seconds; tokio has others for that.
-            async move { tokio::task::spawn_blocking(move || compile(&shared, &path)).await }
+        let admitted = self.blocking(&path, |shared, path| admit(shared, path)).await?;
+        let (file, component) = match admitted {
+            (file, Found::Compiled(component)) => (file, *component),
+            (file, Found::Bytes(bytes)) => {
+                let shared = self.shared.clone();
+                let compiling = async move { shared.compiling.compile(&shared.engine, bytes).await };
+                let compiled = self.shared.spawn_io(compiling).await.map_err(stopped)?;
+                let code = compiled.map_err(|error| SandboxError::Compile { path: path.clone(), error })?;
+                self.blocking(&path, move |shared, path| take(shared, path, file, &code)).await?
+            }
         };
-        let compiled = self.shared.spawn(compiling).await.map_err(stopped)?;
-        let compiled = compiled.map_err(|error| stopped(error.to_string()))??;
-        self.describe(path, compiled).await
+        self.describe(path, file, component).await
+    }
+
+    /// Does what blocks its thread for a while: tokio has others for that.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        path: &Path,
+        work: impl FnOnce(&Shared, &Path) -> Result<T, SandboxError> + Send + 'static,
+    ) -> Result<T, SandboxError> {
+        let (shared, path) = (self.shared.clone(), path.to_owned());
+        let working = async move { tokio::task::spawn_blocking(move || work(&shared, &path)).await };
+        let done = self.shared.spawn(working).await.map_err(stopped)?;
+        done.map_err(|error| stopped(error.to_string()))?
     }
 
     /// Asks a compiled plugin what it is.
-    async fn describe(&self, path: PathBuf, compiled: Compiled) -> Result<Plugin, SandboxError> {
-        let Compiled { component, admitted, digest, size_bytes, from_cache } = compiled;
+    async fn describe(&self, path: PathBuf, file: File, component: Component) -> Result<Plugin, SandboxError> {
+        let File { admitted, digest, size_bytes, from_cache } = file;
         let shared = self.shared.clone();
         let pre = shared.linker.instantiate_pre(&component).map_err(|error| invalid(&path, &error))?;
         let exports = Exports::find(&pre, &admitted).map_err(|error| invalid(&path, &error))?;
@@ -223,41 +270,54 @@ impl Sandbox {
     }
 }
 
-/// A plugin that may run here, compiled.
-struct Compiled {
-    component: Component,
+/// What is known of a plugin's file before it says anything itself.
+struct File {
     admitted: Admitted,
     digest: String,
     size_bytes: u64,
     from_cache: bool,
 }
 
-fn compile(shared: &Shared, path: &Path) -> Result<Compiled, SandboxError> {
+/// A plugin that may run here, compiled or not.
+enum Found {
+    Compiled(Box<Component>),
+    Bytes(Vec<u8>),
+}
+
+fn stopped(reason: String) -> SandboxError {
+    SandboxError::Setup { reason }
+}
+
+/// Reads a plugin, decides whether it may run here, and looks for its code in the cache.
+fn admit(shared: &Shared, path: &Path) -> Result<(File, Found), SandboxError> {
     let bytes = read(path)?;
     let admitted = admission::admit(&bytes).map_err(|error| SandboxError::Refused { path: path.to_owned(), error })?;
     let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
     let size_bytes = bytes.len() as u64;
     let cached = shared.cache.as_ref().and_then(|cache| cache.get(&digest)).and_then(|code| {
         // SAFETY: the cache hands out only code that carries the keyed hash of this installation for this digest and
-        // these engine settings, which means that this engine's `serialize` wrote it and nothing changed it since.
+        // these engine settings, which means that our own compiler wrote it and nothing changed it since.
         #[allow(unsafe_code)]
         unsafe { Component::deserialize(&shared.engine, code) }.ok()
     });
-    let from_cache = cached.is_some();
-    let component = match cached {
-        Some(component) => component,
-        None => {
-            let component = Component::from_binary(&shared.engine, &bytes).map_err(|error| invalid(path, &error))?;
-            if let Some(cache) = &shared.cache {
-                match component.serialize() {
-                    Ok(code) => cache.put(&digest, &code),
-                    Err(error) => tracing::warn!(path = %path.display(), %error, "could not keep a compiled plugin"),
-                }
-            }
-            component
-        }
-    };
-    Ok(Compiled { component, admitted, digest, size_bytes, from_cache })
+    let file = File { admitted, digest, size_bytes, from_cache: cached.is_some() };
+    let found = cached.map_or(Found::Bytes(bytes), |component| Found::Compiled(Box::new(component)));
+    Ok((file, found))
+}
+
+/// Takes what the compiler answered with, and keeps it for the next start.
+fn take(shared: &Shared, path: &Path, file: File, code: &[u8]) -> Result<(File, Component), SandboxError> {
+    // SAFETY: this is what `precompile_component` answered with in our own process, or in one that ran our own program
+    // and wrote into a pipe that nobody else has. Code of another version or of other settings is refused.
+    #[allow(unsafe_code)]
+    let component = unsafe { Component::deserialize(&shared.engine, code) }.map_err(|error| {
+        let reason = format!("has other settings than this one: {error:#}");
+        SandboxError::Compile { path: path.to_owned(), error: CompileError::NoCompiler { reason } }
+    })?;
+    if let Some(cache) = &shared.cache {
+        cache.put(&file.digest, code);
+    }
+    Ok((file, component))
 }
 
 fn invalid(path: &Path, error: &wasmtime::Error) -> SandboxError {

@@ -1,6 +1,8 @@
 //! What everything in a sandbox shares: the engine, its threads, the cache, the way out.
 
+use crate::budget::Budget;
 use crate::cache::Cache;
+use crate::compile::Compiling;
 use crate::fault;
 use crate::host::Host;
 use crate::http_client::HttpClient;
@@ -21,6 +23,9 @@ pub(crate) struct Shared {
     pub(crate) client: Arc<HttpClient>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cache: Option<Cache>,
+    pub(crate) compiling: Compiling,
+    /// The memory that all live instances have together.
+    pub(crate) budget: Arc<Budget>,
     pub(crate) threads: Threads,
 }
 
@@ -36,16 +41,31 @@ impl Shared {
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> Pin<Box<dyn Future<Output = Result<T, String>> + Send>> {
-        let mut tasks = JoinSet::new();
-        if let Some(guests) = self.threads.guests() {
-            tasks.spawn_on(task, guests);
-        }
-        Box::pin(async move {
-            match tasks.join_next().await {
-                Some(Ok(done)) => Ok(done),
-                Some(Err(error)) if error.is_panic() => Err("a panic of the host's own".to_owned()),
-                Some(Err(_)) | None => Err("the sandbox was shut down".to_owned()),
-            }
-        })
+        spawn_on(self.threads.guests(), task)
     }
+
+    /// As [`Shared::spawn`], where nothing computes and much is waited for.
+    pub(crate) fn spawn_io<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Pin<Box<dyn Future<Output = Result<T, String>> + Send>> {
+        spawn_on(self.threads.io(), task)
+    }
+}
+
+fn spawn_on<T: Send + 'static>(
+    threads: Option<&Handle>,
+    task: impl Future<Output = T> + Send + 'static,
+) -> Pin<Box<dyn Future<Output = Result<T, String>> + Send>> {
+    let mut tasks = JoinSet::new();
+    if let Some(threads) = threads {
+        tasks.spawn_on(task, threads);
+    }
+    Box::pin(async move {
+        match tasks.join_next().await {
+            Some(Ok(done)) => Ok(done),
+            Some(Err(error)) if error.is_panic() => Err("a panic of the host's own".to_owned()),
+            Some(Err(_)) | None => Err("the sandbox was shut down".to_owned()),
+        }
+    })
 }

@@ -1,12 +1,11 @@
 //! Which files are let in, and what is known of those that are.
 
-use crate::common::{Still, file, guest, instance, sandbox, wait};
+use crate::common::{Still, config, file, guest, instance, sandbox, wait};
 use crossdock_engine::ports::CallError;
 use crossdock_model::Explained as _;
 use crossdock_sandbox::{Role, Sandbox, SandboxConfig};
 use sha2::{Digest as _, Sha256};
 use std::fs;
-use std::sync::Arc;
 
 /// Everything that stands between these two, wherever it stands.
 fn replaced(mut bytes: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
@@ -89,7 +88,7 @@ fn compiled_code_is_kept_and_not_believed_when_changed() {
     let cache = dir.path().join("compiled");
     // Each time a new sandbox, as after a restart.
     let from_cache = || {
-        let config = SandboxConfig { cache_dir: Some(cache.clone()), ..SandboxConfig::new(Arc::new(Still)) };
+        let config = SandboxConfig { cache_dir: Some(cache.clone()), ..config(Still) };
         let plugin = wait(Sandbox::new(config).unwrap().load(file("guest-source"))).unwrap();
         assert_eq!(plugin.description().name, "guest-source");
         plugin.is_from_cache()

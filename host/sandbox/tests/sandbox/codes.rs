@@ -1,14 +1,13 @@
 //! Errors that take more than a file with other words in it: each with its code, what was being done, what went wrong
 //! where, and what to do.
 
-use crate::common::{Still, batch, file, guest, instance, sandbox, wait};
+use crate::common::{Still, batch, config, file, guest, instance, sandbox, wait};
 use crossdock_engine::ports::{CallError, Clock, PortError, PortFuture};
 use crossdock_model::{ErrorClass, Explained, Timestamp};
 use crossdock_sandbox::{Limits, Sandbox, SandboxConfig};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::Arc;
 
 /// The error has this code and class, its message has these words, and its fix that one.
 #[track_caller]
@@ -38,7 +37,7 @@ fn changed(dir: &Path, name: &str, from: &str, to: &str) -> std::path::PathBuf {
 fn plugins_that_do_not_say_what_they_are() {
     let dir = tempfile::tempdir().unwrap();
     let load = |path: &Path, limits: Limits| {
-        let config = SandboxConfig { limits, ..SandboxConfig::new(Arc::new(Still)) };
+        let config = SandboxConfig { limits, ..config(Still) };
         wait(Sandbox::new(config).unwrap().load(path)).map(drop)
     };
     let other_name = changed(dir.path(), "guest-transformer", "guest-transformer", "Guest-Transformer");
@@ -54,7 +53,7 @@ fn plugins_that_do_not_say_what_they_are() {
         load(&other_function, Limits::default()),
         "plugin-invalid",
         ErrorClass::InvalidInput,
-        &["compiling the plugin", "plugin.wasm", "configure"],
+        &["linking the plugin", "plugin.wasm", "configure"],
         "build it again",
     );
     check(
@@ -85,7 +84,7 @@ fn a_file_that_is_too_large_is_not_read_to_its_end() {
 fn folders_in_which_compiled_code_is_not_kept() {
     let dir = tempfile::tempdir().unwrap();
     let check = |cache: &str, message: &str| {
-        let config = SandboxConfig { cache_dir: Some(dir.path().join(cache)), ..SandboxConfig::new(Arc::new(Still)) };
+        let config = SandboxConfig { cache_dir: Some(dir.path().join(cache)), ..config(Still) };
         let message = ["the folder for compiled plugins", cache, message];
         let fix = "name a folder that the user who runs the host owns";
         check(Sandbox::new(config).map(drop), "sandbox-cache", ErrorClass::Environment, &message, fix);
@@ -127,7 +126,7 @@ fn mistakes_of_the_host_are_not_held_against_the_plugin() {
     let port = wait(guest("guest-transformer").transformer(instance(""))).unwrap();
     let records = vec!["x"; 10_001];
     check(host_error(wait(port.transform(batch(&records)))), &["10001 records", "transform"]);
-    let stopped = Sandbox::new(SandboxConfig::new(Arc::new(Stopped))).unwrap();
+    let stopped = Sandbox::new(config(Stopped)).unwrap();
     let plugin = wait(stopped.load(file("guest-transformer"))).unwrap();
     let port = wait(plugin.transformer(instance("control"))).unwrap();
     check(host_error(wait(port.transform(batch(&["one"])))), &["a panic of the host's own"]);

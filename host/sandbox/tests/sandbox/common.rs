@@ -2,7 +2,7 @@
 
 use crossdock_engine::ports::{Clock, PortFuture};
 use crossdock_model::{Batch, Column, RouteName, StepName, Timestamp};
-use crossdock_sandbox::{Instance, Limits, Plugin, Sandbox, SandboxConfig};
+use crossdock_sandbox::{Compiler, Instance, Limits, Plugin, Sandbox, SandboxConfig};
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
@@ -32,8 +32,14 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     CALLER.block_on(future)
 }
 
+/// A test cannot be started again to compile: the program that comes with the crate does.
+pub(crate) fn config(clock: impl Clock + 'static) -> SandboxConfig {
+    let compiler = Compiler::Program { path: env!("CARGO_BIN_EXE_crossdock-compile").into(), arguments: vec![] };
+    SandboxConfig { compiler, ..SandboxConfig::new(Arc::new(clock)) }
+}
+
 pub(crate) fn sandbox() -> Sandbox {
-    static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(SandboxConfig::new(Arc::new(Still))).unwrap());
+    static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(config(Still)).unwrap());
     SANDBOX.clone()
 }
 

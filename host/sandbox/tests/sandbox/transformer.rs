@@ -262,7 +262,7 @@ fn attributes_are_handed_over() {
 fn a_sandbox_may_be_dropped_anywhere() {
     let other = crossdock_sandbox::Sandbox::new(crossdock_sandbox::SandboxConfig {
         threads: Some(1),
-        ..crossdock_sandbox::SandboxConfig::new(Arc::new(crate::common::Still))
+        ..crate::common::config(crate::common::Still)
     })
     .unwrap();
     wait(async move {

@@ -1,0 +1,257 @@
+//! How a component is put together: found out by walking through it once, in time and memory that its
+//! file size bounds.
+//!
+//! A component may instantiate its own parts again and again, so that a file of two kilobytes stands for millions of
+//! instances, which the compiler and the host would all have to look at. What it comes to is counted here by
+//! multiplication, before anything is compiled.
+
+use crate::limits::Limits;
+use thiserror::Error;
+use wasmparser::{
+    BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
+    ComponentTypeRef, Encoding, Parser, Payload,
+};
+
+/// Why a file has no shape that is looked at any further.
+#[derive(Debug, Error)]
+pub(crate) enum ShapeError {
+    #[error(transparent)]
+    Damaged(#[from] BinaryReaderError),
+    #[error("it refers to a component that it does not have")]
+    NoSuchComponent,
+    #[error("it is a core module")]
+    CoreModule,
+    /// It instantiates a component that it was handed, so that it cannot be said what that comes to.
+    #[error("it instantiates a component that it does not hold itself")]
+    Borrowed,
+    #[error("it has more {0}")]
+    TooMuch(Excess),
+}
+
+/// A limit of a component's shape that was passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{what} than {max} ({limit})")]
+pub(crate) struct Excess {
+    pub(crate) what: &'static str,
+    pub(crate) max: u64,
+    pub(crate) limit: &'static str,
+}
+
+const NESTED: Excess =
+    Excess { what: "components within components", max: Limits::NESTING_MAX as u64, limit: "NESTING_MAX" };
+const PARTS: Excess =
+    Excess { what: "modules and components inside", max: Limits::DEFINITIONS_MAX as u64, limit: "DEFINITIONS_MAX" };
+const INSTANCES: Excess =
+    Excess { what: "instances inside, all together", max: Limits::INSTANCES_MAX, limit: "INSTANCES_MAX" };
+const NAMES: Excess = Excess { what: "imports and exports", max: Limits::NAMES_MAX as u64, limit: "NAMES_MAX" };
+
+/// What a component shows to the outside, and what its custom sections of one name hold.
+#[derive(Default, Debug)]
+pub(crate) struct Outside<'a> {
+    pub(crate) sections: Vec<&'a [u8]>,
+    pub(crate) imports: Vec<&'a str>,
+    pub(crate) exports: Vec<&'a str>,
+}
+
+/// A component on the way through it, or a module, of which nothing is looked at.
+#[derive(Default)]
+struct Part {
+    is_component: bool,
+    /// What instantiating each component of its index space comes to; `None` is not known.
+    components: Vec<Option<u64>>,
+    /// What instantiating this one comes to, beside itself.
+    instances: u64,
+}
+
+impl Part {
+    fn add(&mut self, instances: u64) -> Result<(), ShapeError> {
+        self.instances = self.instances.saturating_add(instances);
+        if self.instances > Limits::INSTANCES_MAX { Err(ShapeError::TooMuch(INSTANCES)) } else { Ok(()) }
+    }
+
+    fn component(&self, index: u32) -> Result<Option<u64>, ShapeError> {
+        self.components.get(index as usize).copied().ok_or(ShapeError::NoSuchComponent)
+    }
+}
+
+/// Walks through a file. `section` is the name of the custom sections that are wanted, wherever they stand.
+pub(crate) fn walk<'a>(bytes: &'a [u8], section: &str) -> Result<Outside<'a>, ShapeError> {
+    let mut outside = Outside::default();
+    let mut open: Vec<Part> = Vec::new();
+    let mut definitions = 0;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload? {
+            Payload::Version { encoding, .. } => {
+                let is_component = encoding == Encoding::Component;
+                if !is_component && open.is_empty() {
+                    return Err(ShapeError::CoreModule);
+                }
+                open.push(Part { is_component, ..Part::default() });
+                definitions += 1;
+                if open.len() > Limits::NESTING_MAX + 1 {
+                    return Err(ShapeError::TooMuch(NESTED));
+                }
+                if definitions > Limits::DEFINITIONS_MAX + 1 {
+                    return Err(ShapeError::TooMuch(PARTS));
+                }
+            }
+            Payload::End(_) => {
+                let ended = open.pop();
+                if let (Some(part), Some(within)) = (ended, open.last_mut())
+                    && part.is_component
+                {
+                    within.components.push(Some(part.instances));
+                }
+            }
+            Payload::CustomSection(found) if found.name() == section => outside.sections.push(found.data()),
+            payload => look(&payload, &mut open, &mut outside)?,
+        }
+    }
+    Ok(outside)
+}
+
+/// Counts what a section of a component comes to.
+fn look<'a>(payload: &Payload<'a>, open: &mut [Part], outside: &mut Outside<'a>) -> Result<(), ShapeError> {
+    let is_outermost = open.len() == 1;
+    let Some((part, around)) = open.split_last_mut() else { return Ok(()) };
+    match payload {
+        Payload::ComponentImportSection(section) => {
+            for import in section.clone() {
+                let import = import?;
+                if matches!(import.ty, ComponentTypeRef::Component(_)) {
+                    part.components.push(None);
+                }
+                if is_outermost {
+                    outside.imports.push(import.name.name);
+                }
+            }
+        }
+        Payload::ComponentExportSection(section) => {
+            for export in section.clone() {
+                let export = export?;
+                if export.kind == ComponentExternalKind::Component {
+                    let exported = part.component(export.index)?;
+                    part.components.push(exported);
+                }
+                if is_outermost {
+                    outside.exports.push(export.name.name);
+                }
+            }
+        }
+        Payload::InstanceSection(section) => part.add(u64::from(section.count()))?,
+        Payload::ComponentInstanceSection(section) => {
+            for instance in section.clone() {
+                let within = match instance? {
+                    ComponentInstance::Instantiate { component_index, .. } => {
+                        part.component(component_index)?.ok_or(ShapeError::Borrowed)?
+                    }
+                    ComponentInstance::FromExports(_) => 0,
+                };
+                part.add(within.saturating_add(1))?;
+            }
+        }
+        Payload::ComponentAliasSection(section) => {
+            for alias in section.clone() {
+                match alias? {
+                    ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } => {
+                        part.components.push(None);
+                    }
+                    ComponentAlias::Outer { kind: ComponentOuterAliasKind::Component, count, index } => {
+                        let from = match (count as usize).checked_sub(1) {
+                            None => &*part,
+                            Some(out) => around.iter().rev().nth(out).ok_or(ShapeError::NoSuchComponent)?,
+                        };
+                        let found = from.component(index)?;
+                        part.components.push(found);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+    if outside.imports.len() + outside.exports.len() > Limits::NAMES_MAX {
+        return Err(ShapeError::TooMuch(NAMES));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    /// Walks through a component in text form; answers with what it says against it.
+    fn check(text: &str, expected: &str) {
+        let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
+        let found = walk(&bytes, "").map_or_else(|error| error.to_string(), |_| String::new());
+        assert_eq!(found, expected, "{} bytes of component", bytes.len());
+    }
+
+    /// Each component instantiates the one before twice.
+    fn doubled(levels: u32) -> String {
+        let mut text = "(component (component $c0)".to_owned();
+        for level in 1..=levels {
+            let before = level - 1;
+            let outer = format!("(alias outer 1 $c{before} (component $b))");
+            write!(text, "(component $c{level} {outer} (instance (instantiate $b)) (instance (instantiate $b)))")
+                .unwrap();
+        }
+        write!(text, "(instance (instantiate $c{levels})))").unwrap();
+        text
+    }
+
+    fn nested(levels: usize) -> String {
+        format!("{}{}", "(component ".repeat(levels + 1), ")".repeat(levels + 1))
+    }
+
+    #[test]
+    fn what_a_component_comes_to_is_counted() {
+        let instances = format!("it has more {INSTANCES}");
+        check("(component)", "");
+        check(&doubled(7), "");
+        check(&doubled(24), &instances);
+        check(&nested(Limits::NESTING_MAX), "");
+        check(&nested(Limits::NESTING_MAX + 1), &format!("it has more {NESTED}"));
+        let many = |count: usize, part: &str| format!("(component (core module $m) {})", part.repeat(count));
+        check(&many(Limits::DEFINITIONS_MAX - 1, "(component)"), "");
+        check(&many(Limits::DEFINITIONS_MAX, "(component)"), &format!("it has more {PARTS}"));
+        check(&many(1_000, "(core instance (instantiate $m))"), "");
+        check(&many(1_001, "(core instance (instantiate $m))"), &instances);
+        let imports = |count: usize| {
+            let names: String = (0..count).map(|n| format!("(import \"i{n}\" (func))")).collect();
+            format!("(component {names})")
+        };
+        check(&imports(Limits::NAMES_MAX), "");
+        check(&imports(Limits::NAMES_MAX + 1), &format!("it has more {NAMES}"));
+    }
+
+    #[test]
+    fn components_that_come_from_elsewhere_are_not_instantiated() {
+        check("(component (component (import \"c\" (component $c))))", "");
+        let borrowed = "it instantiates a component that it does not hold itself";
+        check("(component (component (import \"c\" (component $c)) (instance (instantiate $c))))", borrowed);
+        let exported =
+            "(component (component $a (component $b) (export \"c\" (component $b))) (instance $i (instantiate $a))
+            (alias export $i \"c\" (component $c)) (instance (instantiate $c)))";
+        check(exported, borrowed);
+        // One that is only given another name is known.
+        check("(component (component $a) (export $b \"b\" (component $a)) (instance (instantiate $b)))", "");
+    }
+
+    #[test]
+    fn files_that_end_early_or_are_no_components() {
+        let whole = wat::parse_str(doubled(3)).unwrap();
+        for end in 8..whole.len() {
+            // Some of them are whole again: what is left then is still a component.
+            let _ = walk(&whole[..end], "");
+        }
+        assert!(matches!(walk(&whole[..whole.len() - 1], ""), Err(ShapeError::Damaged(_))));
+        assert!(matches!(walk(b"\0asm\x01\0\0\0", ""), Err(ShapeError::CoreModule)));
+        // The index of a component that is not there.
+        let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
+        bytes.extend([5, 4, 1, 0, 7, 0]);
+        assert!(matches!(walk(&bytes, ""), Err(ShapeError::NoSuchComponent)));
+    }
+}

@@ -9,7 +9,7 @@ use crate::error::LedgerError;
 use crate::lock::WriterLock;
 use crate::room::Room;
 use crate::work::{Memory, Work};
-use crossdock_model::{Event, EventKind, Timestamp};
+use crossdock_model::{Event, EventKind, RunId, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,8 +21,10 @@ use std::time::{Duration, Instant};
 const LINE_MAX: usize = 4096;
 /// The most calls in one transaction, so that the first of them does not wait for too many others.
 const CALLS_A_TRANSACTION_MAX: usize = 256;
-/// While there is no room, this is how often it is looked for.
-const FULL_LOOK_EVERY_MS: u64 = 500;
+/// While there is no room, it is looked for after this time, then after twice as long, and so on.
+const FULL_LOOK_FIRST_MS: u64 = 20;
+/// The longest time between two looks.
+const FULL_LOOK_LAST_MS: u64 = 1_000;
 /// How long a call waits for room, if nothing else is said.
 pub const FULL_WAIT_MAX_MS: u64 = 60_000;
 
@@ -40,10 +42,15 @@ pub(crate) enum Need {
     Outcome,
 }
 
+/// What a call belongs to: a batch of a run, or all of it.
+pub(crate) type Part = (RunId, Option<u64>);
+
 /// One call in line.
 pub(crate) trait Call: Send {
     /// What it is when there is no room.
     fn need(&self) -> Need;
+    /// What it belongs to, if it must not come before another call that does.
+    fn part(&self) -> Option<&Part>;
     /// Does it, within a transaction. Done anew when the transaction was undone for want of room.
     fn act(&mut self, work: &mut Work<'_>) -> Result<(), LedgerError>;
     /// Gives the answer to whoever waits for it. Called when the transaction is on disk.
@@ -137,6 +144,21 @@ struct Full {
     held: VecDeque<Held>,
     /// When room is next looked for.
     look_at: Instant,
+    /// How long after that, if there is none.
+    look_again_ms: u64,
+}
+
+impl Full {
+    /// Calls of the same part that were made before an outcome come before it: who made both did not wait for them.
+    fn call_up(&mut self, part: Option<&Part>) {
+        let Some((run, batch)) = part else { return };
+        let of_part = |held: &Held| {
+            held.call.part().is_some_and(|(of, number)| of == run && (batch.is_none() || batch == number))
+        };
+        let (called, others): (VecDeque<Held>, VecDeque<Held>) = self.held.drain(..).partition(of_part);
+        self.stuck.extend(called);
+        self.held = others;
+    }
 }
 
 struct Writer {
@@ -259,8 +281,12 @@ impl Writer {
         } else {
             self.tell(EventKind::IntakeStopped, "no space left; nothing new is begun until there is");
         }
-        let look_at = Instant::now() + Duration::from_millis(FULL_LOOK_EVERY_MS);
-        self.full = Some(Full { stuck: VecDeque::new(), held: VecDeque::new(), look_at });
+        self.full = Some(Full {
+            stuck: VecDeque::new(),
+            held: VecDeque::new(),
+            look_at: Instant::now() + Duration::from_millis(FULL_LOOK_FIRST_MS),
+            look_again_ms: FULL_LOOK_FIRST_MS * 2,
+        });
         self.take(calls)
     }
 
@@ -306,7 +332,11 @@ impl Writer {
                 Need::Nothing => reading.push(call),
                 Need::Intake if full.held.len() < LINE_MAX => full.held.push_back(Held { since, call }),
                 Need::Intake => call.refuse(LedgerError::DiskFull),
-                Need::Relief | Need::Outcome => full.stuck.push_back(Held { since, call }),
+                Need::Relief => full.stuck.push_back(Held { since, call }),
+                Need::Outcome => {
+                    full.call_up(call.part());
+                    full.stuck.push_back(Held { since, call });
+                }
             }
         }
         if !reading.is_empty() {
@@ -345,7 +375,8 @@ impl Writer {
         // Trouble with the ballast other than room is no reason to stop: there is none yet, that is all.
         if !self.room.keep(&self.conn, self.limit).unwrap_or(false) {
             self.room.release(&self.conn)?;
-            full.look_at = Instant::now() + Duration::from_millis(FULL_LOOK_EVERY_MS);
+            full.look_at = Instant::now() + Duration::from_millis(full.look_again_ms);
+            full.look_again_ms = (full.look_again_ms * 2).min(FULL_LOOK_LAST_MS);
             let tried = self.try_stuck(&mut full);
             self.full = Some(full);
             return tried.map(|()| false);

@@ -21,7 +21,7 @@ use crossdock_model::{Status, Timestamp};
 use image::{Dice, Disk};
 use shim::Op;
 use std::path::{Path, PathBuf};
-use workload::{Done, Found};
+use workload::{Done, Found, Kind};
 
 const IMAGES: usize = 200;
 const THREADS: usize = 2;
@@ -131,10 +131,10 @@ fn check(dir: &Path, place: &str, cut: usize, calls: &[Done], seen: &mut Seen) {
 }
 
 /// Cuts the power at many places of one recording, on two threads.
-fn sweep(seed: u64, images: usize, weak: bool, lies: bool) -> (Seen, usize) {
+fn sweep(seed: u64, images: usize, kind: Kind, lies: bool) -> (Seen, usize) {
     let home = room();
     let dir: PathBuf = home.path().join("data");
-    let (ops, calls) = workload::record(&dir, seed, weak);
+    let (ops, calls) = workload::record(&dir, seed, kind);
     let mut dice = Dice::new(seed ^ 0x51_7c_c1_b7);
     let mut cuts: Vec<(usize, u64)> =
         (0..images).map(|image| (dice.below(ops.len() + 1), seed * 1_000_000 + image as u64)).collect();
@@ -155,7 +155,7 @@ fn sweep(seed: u64, images: usize, weak: bool, lies: bool) -> (Seen, usize) {
     });
     let acknowledged = calls.iter().filter(|done| done.acknowledged.is_some()).count();
     println!(
-        "seed {seed}: {} changes of files, {acknowledged} calls acknowledged, {} images: {} lost, {} wrong, {} ahead, {} in doubt",
+        "{kind:?}, seed {seed}: {} changes of files, {acknowledged} calls acknowledged, {} images: {} lost, {} wrong, {} ahead, {} in doubt",
         ops.len(),
         seen.images,
         seen.lost.len(),
@@ -172,7 +172,7 @@ fn nothing_acknowledged_is_lost_when_the_power_is_cut() {
     let mut left = wanted;
     for seed in 1.. {
         let images = left.min(200);
-        let (seen, acknowledged) = sweep(seed, images, false, false);
+        let (seen, acknowledged) = sweep(seed, images, Kind::Usual, false);
         assert!(acknowledged > 300, "the workload is too small to say anything");
         assert_eq!(seen.wrong, Vec::<String>::new());
         assert_eq!(seen.lost, Vec::<String>::new());
@@ -184,23 +184,32 @@ fn nothing_acknowledged_is_lost_when_the_power_is_cut() {
     }
 }
 
+/// A transaction that finds the disk full was not done: also not when half of it is on disk, whatever comes then.
+#[test]
+fn nothing_is_lost_or_done_twice_on_a_disk_that_is_full_now_and_then() {
+    let (seen, acknowledged) = sweep(5, 60, Kind::Full, false);
+    assert!(acknowledged > 300, "the workload is too small to say anything");
+    assert_eq!(seen.wrong, Vec::<String>::new());
+    assert_eq!(seen.lost, Vec::<String>::new());
+}
+
 #[test]
 fn a_ledger_that_does_not_sync_each_commit_is_seen_to_lose() {
-    let (seen, _) = sweep(1, 40, true, false);
+    let (seen, _) = sweep(1, 40, Kind::Weak, false);
     assert!(!seen.lost.is_empty(), "the images would not show a loss");
     assert_eq!(seen.wrong, Vec::<String>::new(), "it loses the end and damages nothing");
 }
 
 #[test]
 fn a_disk_that_says_it_synced_and_has_not_is_seen_to_damage() {
-    let (seen, _) = sweep(1, 40, false, true);
+    let (seen, _) = sweep(1, 40, Kind::Usual, true);
     assert!(!seen.wrong.is_empty(), "the images would not show damage");
 }
 
 #[test]
 fn shim_sees_the_files_of_a_ledger() {
     let home = room();
-    let (ops, _) = workload::record(&home.path().join("data"), 3, false);
+    let (ops, _) = workload::record(&home.path().join("data"), 3, Kind::Usual);
     let count = |wanted: &dyn Fn(&Op) -> bool| ops.iter().filter(|op| wanted(op)).count();
     assert!(count(&|op| matches!(op, Op::Make { name, .. } if name == "ledger.db")) == 1);
     assert!(count(&|op| matches!(op, Op::Make { name, .. } if name == "ledger.db-wal")) >= 2, "one for each opening");

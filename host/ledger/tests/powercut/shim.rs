@@ -8,7 +8,7 @@ use rusqlite::ffi;
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// One change, with the number of the file (a new one whenever a file is made) or its name.
@@ -64,6 +64,11 @@ struct Shim {
     recorder: Mutex<Option<Recorder>>,
     /// `synchronous = FULL` is turned into `NORMAL`.
     weak: AtomicBool,
+    /// Each write with a number that this divides finds the disk full after half of it; 0: none.
+    full_every: AtomicUsize,
+    /// How many writes there were since, and how many of them found it full.
+    writes: AtomicUsize,
+    refused: AtomicUsize,
     /// One recording at a time.
     turn: Mutex<()>,
 }
@@ -102,6 +107,9 @@ fn shim() -> &'static Shim {
             tables: Mutex::default(),
             recorder: Mutex::default(),
             weak: AtomicBool::new(false),
+            full_every: AtomicUsize::new(0),
+            writes: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
             turn: Mutex::default(),
         }
     })
@@ -126,10 +134,24 @@ impl Recording {
         lock(&shim().recorder).as_ref().map_or(0, |recorder| recorder.ops.len())
     }
 
+    /// From now on each write with a number that `every` divides finds the disk full after half of it; 0: none. Answers
+    /// how many did until now.
+    pub(crate) fn fill_disk(&self, every: usize) -> usize {
+        shim().full_every.store(every, Ordering::SeqCst);
+        shim().refused.swap(0, Ordering::SeqCst)
+    }
+
     /// All changes.
     pub(crate) fn finish(self) -> Vec<Op> {
-        shim().weak.store(false, Ordering::SeqCst);
         lock(&shim().recorder).take().map(|recorder| recorder.ops).unwrap_or_default()
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.fill_disk(0);
+        shim().weak.store(false, Ordering::SeqCst);
+        *lock(&shim().recorder) = None;
     }
 }
 
@@ -220,12 +242,20 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
 }
 
 unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, data: *const c_void, len: c_int, at: i64) -> c_int {
-    // SAFETY: as in `close`.
+    let is_recorded = lock(&shim().open).get(&(file as usize)).is_some_and(|open| open.file.is_some());
+    let every = shim().full_every.load(Ordering::SeqCst);
+    let full = is_recorded && every > 0 && shim().writes.fetch_add(1, Ordering::SeqCst) % every == every - 1;
+    let len = if full { len / 2 } else { len };
+    // SAFETY: as in `close`; what is written of `data` is all of it or its first half.
     let code = unsafe { platform(file).xWrite.unwrap()(file, data, len, at) };
     if code == ffi::SQLITE_OK {
         // SAFETY: SQLite gives `len` bytes at `data`.
         let bytes = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), usize::try_from(len).unwrap()) };
         note(file, |file| Op::Write { file, at: usize::try_from(at).unwrap(), bytes: bytes.to_vec() });
+    }
+    if full {
+        shim().refused.fetch_add(1, Ordering::SeqCst);
+        return ffi::SQLITE_FULL;
     }
     code
 }

@@ -60,15 +60,29 @@ struct Workload<'a> {
     batch: u64,
 }
 
+/// How the calls are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// As ever.
+    Usual,
+    /// With `synchronous = NORMAL`.
+    Weak,
+    /// On a disk that is full again and again for a moment.
+    Full,
+}
+
 /// Does a few hundred calls to a new ledger in `dir`, with one ordinary end of the process in the middle.
-pub(crate) fn record(dir: &Path, seed: u64, weak: bool) -> (Vec<Op>, Vec<Done>) {
-    let recording = Recording::of(dir, weak);
+pub(crate) fn record(dir: &Path, seed: u64, kind: Kind) -> (Vec<Op>, Vec<Done>) {
+    let recording = Recording::of(dir, kind == Kind::Weak);
     let mut work = Workload { recording: &recording, calls: Vec::new(), dice: Dice::new(seed), batch: 0 };
     for opening in 0..2 {
         let store = open(dir);
+        recording.fill_disk(if kind == Kind::Full { 101 } else { 0 });
         for n in 0..2 {
             work.run(&store, &format!("run-{opening}-{n}"));
         }
+        let refused = recording.fill_disk(0);
+        assert_eq!(refused > 20, kind == Kind::Full, "{refused} writes found the disk full");
     }
     let calls = work.calls;
     (recording.finish(), calls)

@@ -237,6 +237,17 @@ impl Project {
         Ok(())
     }
 
+    /// Holds that the ledger is sound, though there may be records that need a person.
+    ///
+    /// # Errors
+    /// As [`Project::crossdock`].
+    #[track_caller]
+    pub fn is_whole(&self) -> Result<()> {
+        let outcome = self.crossdock(&["verify"])?.says(&["The ledger is whole"]);
+        assert!([0, 5].contains(&outcome.code), "{}", outcome.all());
+        Ok(())
+    }
+
     /// Compiling plugins takes seconds; a project takes over what was compiled before, as a whole folder that belongs
     /// to one installation.
     pub(crate) fn take_compiled_plugins(&self) -> Result<()> {

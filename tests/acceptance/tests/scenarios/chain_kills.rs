@@ -100,7 +100,7 @@ fn each_order_is_in_all_three_or_in_none() -> Result<()> {
         killed += u64::from(kill_once(&chain, &mut dice, killed)?);
         if dice.below(8) == 0 && chain.has_ledger() {
             // What a killed process leaves behind is sound before anything mends it.
-            chain.verify()?;
+            chain.is_whole()?;
         }
     }
     let outcome = chain.run()?;

@@ -48,7 +48,7 @@ fn verdicts(plan: &Value) -> BTreeMap<String, u64> {
 
 fn groups(shop: &Shop, filter: &[&str]) -> Result<Vec<(u64, String, String)>> {
     let found = shop.json(&[&["failures", "--route", "cdnow"], filter].concat())?;
-    let groups = found["groups"].as_array().with_context(|| format!("no groups: {found}"))?;
+    let groups = found["failures"].as_array().with_context(|| format!("no groups: {found}"))?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Ok(groups
         .iter()

@@ -11,7 +11,7 @@ use crate::reader::LedgerReader;
 use crate::recovery::Ended;
 use crate::room::{BALLAST_BYTES, Room};
 use crate::work::{Answer, Done, Memory, Work};
-use crate::writer::{self, Call, FULL_WAIT_MAX_MS, Need, Setup, Shared};
+use crate::writer::{self, Call, FULL_WAIT_MAX_MS, Need, Part, Setup, Shared};
 use crate::{edit, files, quarantine, recovery, schema, state, task};
 use crossdock_engine::ports::{
     BatchCommit, DueRows, DueTasks, Intent, Ledger, PortError, PortFuture, RecordRow, RunEnd, RunOpening, RunStart,
@@ -265,8 +265,18 @@ impl LedgerStore {
         need: Need,
         act: impl FnMut(&mut Work<'_>) -> Done<T> + Send + 'static,
     ) -> impl Future<Output = Result<T, LedgerError>> + Send + 'static {
+        self.call_of(None, need, act)
+    }
+
+    /// The same for a call that belongs to a batch, or to all of a run, and stays in line with others that do.
+    fn call_of<T: Send + 'static>(
+        &self,
+        part: Option<Part>,
+        need: Need,
+        act: impl FnMut(&mut Work<'_>) -> Done<T> + Send + 'static,
+    ) -> impl Future<Output = Result<T, LedgerError>> + Send + 'static {
         let (sender, answer) = oneshot::channel();
-        let call = Box::new(OneCall { need, act, answer: None, sender });
+        let call = Box::new(OneCall { need, part, act, answer: None, sender });
         let late = self.inner.shared.spoiled.get().cloned();
         let shared = Arc::clone(&self.inner.shared);
         if let (None, Some(line)) = (&late, &self.inner.line) {
@@ -298,6 +308,16 @@ impl LedgerStore {
             .unwrap_or_else(|_| Err(LedgerError::Storage { why: "a thread that reads has panicked".to_owned() }))
     }
 
+    fn port_of<T: Send + 'static>(
+        &self,
+        part: Part,
+        need: Need,
+        act: impl FnMut(&mut Work<'_>) -> Done<T> + Send + 'static,
+    ) -> PortFuture<'static, Result<T, PortError>> {
+        let answer = self.call_of(Some(part), need, act);
+        Box::pin(async move { answer.await.map_err(PortError::from) })
+    }
+
     fn port<T: Send + 'static>(
         &self,
         need: Need,
@@ -311,6 +331,7 @@ impl LedgerStore {
 /// A call in line, with what it answered when it was last done and where the answer goes.
 struct OneCall<T, F> {
     need: Need,
+    part: Option<Part>,
     act: F,
     answer: Option<Answer<T>>,
     sender: oneshot::Sender<Answer<T>>,
@@ -319,6 +340,10 @@ struct OneCall<T, F> {
 impl<T: Send, F: FnMut(&mut Work<'_>) -> Done<T> + Send> Call for OneCall<T, F> {
     fn need(&self) -> Need {
         self.need
+    }
+
+    fn part(&self) -> Option<&Part> {
+        self.part.as_ref()
     }
 
     fn act(&mut self, work: &mut Work<'_>) -> Result<(), LedgerError> {
@@ -345,11 +370,13 @@ impl Ledger for LedgerStore {
     }
 
     fn intend(&self, intent: Intent) -> PortFuture<'static, Result<(), PortError>> {
-        self.port(Need::Intake, move |work| apply::intend(work, intent.clone()))
+        let part = (intent.run.clone(), Some(intent.batch));
+        self.port_of(part, Need::Intake, move |work| apply::intend(work, intent.clone()))
     }
 
     fn commit(&self, commit: BatchCommit) -> PortFuture<'static, Result<(), PortError>> {
-        self.port(Need::Outcome, move |work| apply::commit(work, commit.clone()))
+        let part = (commit.run.clone(), Some(commit.batch));
+        self.port_of(part, Need::Outcome, move |work| apply::commit(work, commit.clone()))
     }
 
     fn due(
@@ -387,6 +414,7 @@ impl Ledger for LedgerStore {
     }
 
     fn end_run(&self, end: RunEnd) -> PortFuture<'_, Result<(), PortError>> {
-        self.port(Need::Outcome, move |work| apply::end_run(work, end.clone()))
+        let part = (end.run.clone(), None);
+        self.port_of(part, Need::Outcome, move |work| apply::end_run(work, end.clone()))
     }
 }

@@ -128,6 +128,13 @@ pub(crate) fn next_page(
     };
     match next {
         Some(next) if position.page.as_ref() == Some(&next) => Err(repeats("the answer names itself as the next page")),
+        None if plan.more.is_some() && plan.next.is_told() => {
+            let message = format!(
+                "the answer says at `{}` that there is more, and not how to ask for it",
+                plan.more.as_ref().map(ToString::to_string).unwrap_or_default()
+            );
+            Err(CallError::invalid_settings(Failure::new("no-next-page", message).pointer("/next")))
+        }
         Some(next) if next.len() > PAGE_MAX_BYTES => {
             Err(repeats("what asks for the next page is longer than 4,096 bytes"))
         }

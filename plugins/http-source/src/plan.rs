@@ -172,6 +172,11 @@ impl Plan {
 }
 
 impl NextPlan {
+    /// The answer itself says how to ask for the next page.
+    pub(crate) fn is_told(&self) -> bool {
+        matches!(self, Self::Link(_) | Self::LinkHeader | Self::Continuation { .. })
+    }
+
     fn parameter(&self) -> Option<&str> {
         match self {
             Self::None | Self::Link(_) | Self::LinkHeader => None,

@@ -225,7 +225,9 @@ impl HttpSource {
         let mut items = self.without_repeats(items);
         items.retain(|item| !before.as_ref().is_some_and(|since| since.ids.contains(&item.id)));
         let fresh = items.len();
-        if fresh == 0 && on_page > 0 && self.plan.full().is_some_and(|full| on_page >= full) {
+        let is_full = self.plan.full().is_some_and(|full| on_page >= full);
+        let says_more = self.plan.more.is_some() && !is_last;
+        if fresh == 0 && on_page > 0 && (is_full || says_more) {
             let message = "a full page has only records that were read before, all of them with the same value: raise \
                            `page_size`, or take a value that tells records apart better";
             return Err(CallError::invalid_settings(Failure::new("stuck-at-one-value", message).pointer("/page_size")));

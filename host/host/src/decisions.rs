@@ -8,7 +8,7 @@ use crate::run::Running;
 use crate::sharing::RouteTurn;
 use crate::world::SystemClock;
 use crossdock_engine::plan::Entry;
-use crossdock_engine::ports::{Applied, Cause, Clock};
+use crossdock_engine::ports::{Applied, Cause, Clock, Idempotency};
 use crossdock_ledger::{Cursor, Decided, Decision, RecordFilter, RecordFound, RecordSummary};
 use crossdock_model::{ErrorClass, RouteName, RunId, Status, StepName};
 use crossdock_route::RouteFile;
@@ -229,11 +229,17 @@ fn cannot_probe(loaded: &Loaded, record: &RecordSummary) -> Option<Error> {
     let step = record.step.as_ref().and_then(|name| loaded.steps.iter().find(|step| step.name == *name));
     if !step.is_some_and(|step| step.abilities.probes) {
         let at = record.step.as_ref().map(ToString::to_string).unwrap_or_default();
+        let recognises =
+            step.is_some_and(|step| matches!(step.abilities.idempotency, Idempotency::NativeKey | Idempotency::Upsert));
+        let fix = match recognises {
+            true => "It recognises what it already has: put the record through again with `crossdock resync`.",
+            false => "Look into the other system, then say what you found with `crossdock resolve`.",
+        };
         return Some(Error::new(
             "probe-not-possible",
             ErrorClass::NeedsOperator,
             format!("probing record {id}: the destination at step {at} cannot be asked what was applied"),
-            "Look into the other system, then say what you found with `crossdock resolve`.",
+            fix,
         ));
     }
     (record.open && !record.kept).then(|| {

@@ -70,11 +70,14 @@ impl OpenProject {
     /// # Errors
     /// As for [`OpenProject::secret`].
     pub(crate) fn secret_value(&self, name: &str) -> Result<SecretValue, Error> {
-        let mut value = SecretValue::Fixed(self.secret(name)?);
-        if let Some(SecretFrom::File(path)) = self.file.secret(name).map(|entry| &entry.from) {
-            value = SecretValue::File(self.resolve(path));
-        }
-        Ok(value)
+        let value = self.secret(name)?;
+        Ok(match self.file.secret(name).map(|entry| &entry.from) {
+            // What is there and is no file, for example a pipe, gives its content once.
+            Some(SecretFrom::File(path)) if value.is_none() || self.resolve(path).is_file() => {
+                SecretValue::File(self.resolve(path))
+            }
+            _ => SecretValue::Fixed(value),
+        })
     }
 
     /// The file of a route, by the name that stands in it.

@@ -170,6 +170,8 @@ pub struct Machine {
     chosen: VecDeque<RecordId>,
     /// Records in the ledger whose turn has come.
     freed: VecDeque<RecordId>,
+    /// Those that were taken up in this run because their turn had come.
+    had_turn: HashSet<RecordId>,
     /// Nothing is read before handlers have done what an earlier run left to them: they may tell the source what it
     /// need not give again.
     handlers_first: bool,
@@ -252,6 +254,7 @@ impl Machine {
             split_for_now: Vec::new(),
             chosen,
             freed: VecDeque::new(),
+            had_turn: HashSet::new(),
             handlers_first: from_source && (opening.tasks > 0 || opening.rolling_back > 0),
             handlers_idle: 0,
             notices: 1,

@@ -152,15 +152,43 @@ impl Machine {
         if self.is_stopping() || self.loading || !self.queue.is_empty() {
             return;
         }
+        let most = self.spec.policy.batch_records.max(1) as usize;
         // What waits for its turn may just be on its way into the ledger.
-        self.loading_freed = !self.freed.is_empty() && self.commits_under_way == 0;
-        let from = if self.loading_freed { &mut self.freed } else { &mut self.chosen };
-        if from.is_empty() {
+        let turns = if self.commits_under_way == 0 { self.take_turns(most) } else { Vec::new() };
+        self.loading_freed = !turns.is_empty();
+        let ids = if self.loading_freed { turns } else { self.take_chosen(most) };
+        if ids.is_empty() {
             return;
         }
-        let most = (self.spec.policy.batch_records.max(1) as usize).min(from.len());
         self.loading = true;
-        self.actions.push(Action::Load(from.drain(..most).collect()));
+        self.actions.push(Action::Load(ids));
+    }
+
+    /// Records whose turn has come, except those that are under way in another way.
+    fn take_turns(&mut self, most: usize) -> Vec<RecordId> {
+        let freed = std::mem::take(&mut self.freed);
+        let mut turns = Vec::new();
+        for id in freed {
+            if turns.len() < most && !self.is_under_way(&id) {
+                self.had_turn.insert(id.clone());
+                turns.push(id);
+            } else {
+                self.freed.push_back(id);
+            }
+        }
+        turns
+    }
+
+    /// The next of the records that were chosen, except those that had their turn already.
+    fn take_chosen(&mut self, most: usize) -> Vec<RecordId> {
+        let mut ids = Vec::new();
+        while ids.len() < most {
+            let Some(id) = self.chosen.pop_front() else { break };
+            if !self.had_turn.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
     }
 
     pub(super) fn on_loaded(&mut self, rows: Vec<RecordRow>) {
@@ -169,8 +197,8 @@ impl Machine {
             return;
         }
         for row in rows {
-            // Whose turn has come may have been dealt with in another way meanwhile.
-            if !self.loading_freed || (waits_for_order(&row) && !self.is_under_way(&row.id)) {
+            // Whose turn has come may have been dealt with in another way before.
+            if !self.loading_freed || waits_for_order(&row) {
                 self.queue.push_back(row);
             }
         }

@@ -23,6 +23,8 @@ pub(crate) struct Stored {
     /// Which row was made first.
     pub(crate) made: u64,
     written: u64,
+    /// It was settled before: whoever waited for it has gone past it.
+    pub(crate) left_order: bool,
     /// An operator had the last word about it, not the engine.
     pub(crate) decided: bool,
 }
@@ -321,7 +323,8 @@ impl MemLedger {
             row.payload = before.map_or(Payload::Gone, |before| before.row.payload.clone());
         }
         let made = before.map_or(self.written, |before| before.made);
-        self.rows.insert(id, Stored { row, made, written: self.written, decided: false });
+        let left_order = row.status.is_settled() || before.is_some_and(|before| before.left_order);
+        self.rows.insert(id, Stored { row, made, written: self.written, left_order, decided: false });
         Ok(())
     }
 
@@ -469,7 +472,8 @@ impl MemLedger {
                 });
             }
         }
-        self.rows.insert(id.to_owned(), Stored { row, made, written: leftover.written, decided: false });
+        let left_order = self.rows.get(id).is_some_and(|before| before.left_order);
+        self.rows.insert(id.to_owned(), Stored { row, made, written: leftover.written, left_order, decided: false });
     }
 
     /// An operator's word about a record, as the ledger's decisions allow it.
@@ -478,6 +482,7 @@ impl MemLedger {
         if let Some(stored) = self.rows.get_mut(id) {
             change(&mut stored.row);
             (stored.written, stored.decided) = (self.written, true);
+            stored.left_order |= stored.row.status.is_settled();
         }
     }
 }

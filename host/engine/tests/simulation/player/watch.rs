@@ -104,7 +104,8 @@ impl Player<'_> {
     /// No earlier record with the same order key waits for anything.
     fn is_in_turn(&self, step: usize, id: &str) -> Checked {
         let Some(key) = self.world.order_key(id) else { return Ok(()) };
-        let earlier = self.ledger.rows.values().map(|stored| &stored.row).find(|row| {
+        let in_order = self.ledger.rows.values().filter(|stored| !stored.left_order);
+        let earlier = in_order.map(|stored| &stored.row).find(|row| {
             let before = order_of(&row.id.0) < order_of(id) && row.order_key.as_ref() == Some(&key);
             // What a step has just said need not be in the ledger.
             let known = !self.heard.contains(&row.id.0);

@@ -78,12 +78,15 @@ impl Machine {
         // In the same batch it is waited for by turns, as long as it is on its way.
         let before = flight.live[..position].iter().filter(|other| flight.order_keys.get(other) == Some(key));
         let here: BTreeMap<RecordId, Status> = before.map(|&other| (flight.id(other), flight.status(other))).collect();
+        let waiting = self.order.0.get(key).map_or(&[][..], Vec::as_slice);
+        let (ahead, behind) = waiting.split_at(waiting.iter().position(|other| *other == id).unwrap_or(waiting.len()));
         let stuck = [Status::Pending, Status::Indeterminate];
-        if let Some((earlier, _)) = here.iter().find(|(_, status)| stuck.contains(status)) {
+        // Rows come in the order of their times, which need not be that of the source.
+        let holds_up = |(other, status): &(&RecordId, &Status)| stuck.contains(status) && !behind.contains(other);
+        if let Some((earlier, _)) = here.iter().find(holds_up) {
             return Some(earlier.clone());
         }
-        let waiting = self.order.0.get(key)?;
-        waiting.iter().take_while(|other| **other != id).find(|other| !here.contains_key(other)).cloned()
+        ahead.iter().find(|other| !here.contains_key(other)).cloned()
     }
 
     /// Puts positions in turns: in each, a key appears once.
@@ -129,7 +132,8 @@ impl Machine {
         if flight.order_keys.is_empty() {
             return;
         }
-        let here: HashSet<RecordId> = flight.order_keys.keys().map(|&member| flight.id(member)).collect();
+        let settled = flight.order_keys.keys().filter(|member| flight.status(**member).is_settled());
+        let here: HashSet<RecordId> = settled.map(|&member| flight.id(member)).collect();
         let mut free: Vec<RecordId> = Vec::new();
         for (&member, key) in &flight.order_keys {
             let (id, status) = (flight.id(member), flight.status(member));

@@ -69,6 +69,7 @@ pub(crate) struct MemLedger {
     moved: bool,
     attempts: BTreeSet<(String, StepName, AttemptKind, u32, u32, RunId)>,
     totals: Totals,
+    made: u64,
     written: u64,
 }
 
@@ -177,16 +178,14 @@ impl MemLedger {
 
     fn waiting(&self, of_run: Option<&RunId>) -> impl Iterator<Item = &RecordRow> {
         let of_run = of_run.cloned();
-        self.rows
-            .values()
-            .map(|stored| &stored.row)
+        self.by_age()
             .filter(|row| row.due.is_some() && !row.open && row.status != Status::RollingBack)
             .filter(move |row| of_run.as_ref().is_none_or(|run| row.run == *run))
     }
 
     pub(crate) fn due(&self, of_run: Option<&RunId>, now: Timestamp, limit: u32) -> DueRows {
         let mut rows: Vec<RecordRow> = self.waiting(of_run).cloned().collect();
-        rows.sort_by(|a, b| (a.due, &a.id).cmp(&(b.due, &b.id)));
+        rows.sort_by_key(|row| row.due);
         let ready = rows.iter().take(limit as usize).filter(|row| row.due.is_some_and(|due| due <= now)).count();
         let later = rows.split_off(ready);
         DueRows { rows, pending: later.len() as u64, next_due: later.first().and_then(|row| row.due) }
@@ -322,7 +321,8 @@ impl MemLedger {
         if row.payload == Payload::Unchanged {
             row.payload = before.map_or(Payload::Gone, |before| before.row.payload.clone());
         }
-        let made = before.map_or(self.written, |before| before.made);
+        self.made += 1;
+        let made = before.map_or(self.made, |before| before.made);
         let left_order = row.status.is_settled() || before.is_some_and(|before| before.left_order);
         self.rows.insert(id, Stored { row, made, written: self.written, left_order, decided: false });
         Ok(())
@@ -434,7 +434,8 @@ impl MemLedger {
         if before.is_some_and(|before| before.written > leftover.written) {
             return;
         }
-        let made = before.map_or(leftover.written, |before| before.made);
+        self.made += 1;
+        let made = before.map_or(self.made, |before| before.made);
         let mut row = before.map_or_else(|| new_row(leftover, id, run), |before| before.row.clone());
         if leftover.open && row.step != leftover.step {
             row.payload = Payload::AtSource;

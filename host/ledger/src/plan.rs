@@ -349,7 +349,8 @@ pub(crate) fn changes(
     for entry in entries {
         let found: Option<i64> = statement.query_row((&entry.id.0, route), |row| row.get(0)).optional()?;
         let found = found.map(|version| u64::try_from(version).unwrap_or(0));
-        if found != Some(entry.version) {
+        // What has no row of its own, because it stands in a chunk, was planned with version 0.
+        if found.unwrap_or(0) != entry.version {
             changes.push(PlanChange { id: entry.id.clone(), planned: entry.version, found });
         }
     }

@@ -126,7 +126,7 @@ fn a_probe_settles_what_an_earlier_run_left() -> Result<()> {
     let _ = shop.run()?.exits(5);
     shop.lift_faults()?;
     let requests = shop.books()?.posts(None).len();
-    let _ = shop.crossdock(&["probe", "--status", "indeterminate"])?.exits(4);
+    let _ = shop.crossdock(&["probe", "--status", "indeterminate", "--yes"])?.exits(4);
     assert_eq!(shop.books()?.posts(None).len(), requests, "a probe only asks");
     assert_eq!(shop.json(&["record", &booked])?["status"], "ok");
     assert_eq!(shop.ids("failed")?, [lost]);

@@ -127,6 +127,9 @@ fn files_that_cannot_be_written_or_read() -> Result<()> {
 #[test]
 fn a_probe_of_what_is_still_with_the_source() -> Result<()> {
     let shop = Shop::open(Lines::First(12))?;
+    // Without a key the ERP can only be asked afterwards.
+    shop.replace_line("idempotency_header", "")?;
+    shop.edit_route("/documents?key={{ key }}", "/documents?reference={{ id }}")?;
     shop.faults(&json!([{ "delay_ms": 100_000 }]))?;
     let mut run = shop.start(&["run", ROUTE])?;
     ensure!(shop.until_met(&mut run, 4)?, "the run ended");

@@ -103,7 +103,7 @@ pub enum LogLevel {
 pub struct BatchLimits {
     /// The most records, from 1 to 10,000.
     pub records_max: u32,
-    /// The most bytes of ids and payloads together, at most 64 MiB.
+    /// The most bytes of ids and payloads together, at most 4 MiB.
     pub bytes_max: u64,
 }
 

@@ -20,7 +20,7 @@ use toml::de::{DeTable, DeValue};
 /// Bounds of what a route may set as the size of a batch.
 const RECORDS_MAX: u32 = 10_000;
 const BYTES_MIN: u64 = 1 << 10;
-const BYTES_MAX: u64 = 64 << 20;
+const BYTES_MAX: u64 = 4 << 20;
 /// Bounds of how many records the share of those that failed is measured over. Among fewer, a few say nothing.
 const WINDOW_MIN: u64 = 100;
 const WINDOW_MAX: u64 = 1_000_000;
@@ -134,7 +134,7 @@ pub(crate) struct BatchFile {
     /// The most records, from 1 to 10000; a plugin may want fewer.
     #[schemars(with = "Option<u32>", range(min = 1, max = RECORDS_MAX), extend("default" = BatchLimits::DEFAULT.records_max))]
     pub(crate) records: Option<At<u32>>,
-    /// The most bytes of ids and payloads together, from "1KiB" to "64MiB". A single larger record makes a batch
+    /// The most bytes of ids and payloads together, from "1KiB" to "4MiB". A single larger record makes a batch
     /// of its own.
     #[schemars(with = "Option<formats::Size>", extend("default" = "1MiB"))]
     pub(crate) bytes: Option<At<u64>>,

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_types, clippy::large_futures)]
 
 mod admission;
+mod bombs;
 mod codes;
 mod common;
+mod compile;
+mod core_guest;
 mod destination;
 mod http;
 mod request_limits;

@@ -1,0 +1,161 @@
+//! Guests written instruction by instruction: a transformer that hands records on, with places at which something
+//! else can be put in.
+
+use crossdock_sandbox::{CONTRACT_SECTION, CONTRACT_VERSION};
+use std::path::PathBuf;
+use wasmparser::{Parser, Payload};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// A part of the system's interfaces and one of the guest's own, beside what every transformer has.
+const WORLD: &str = r#"
+package tests:guest;
+
+interface things { resource thing; }
+
+world guest {
+    import wasi:clocks/monotonic-clock@0.2.0;
+    import crossdock:plugin/control@0.1.0;
+    export crossdock:plugin/describe@0.1.0;
+    export crossdock:plugin/lifecycle@0.1.0;
+    export crossdock:plugin/transformer@0.1.0;
+    export things;
+}
+
+package wasi:io@0.2.0 { interface poll { resource pollable; } }
+
+package wasi:clocks@0.2.0 {
+    interface monotonic-clock {
+        use wasi:io/poll@0.2.0.{pollable};
+        subscribe-duration: func(when: u64) -> pollable;
+    }
+}
+"#;
+
+/// What is put in, in the text form of WebAssembly. Empty does nothing.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Put<'a> {
+    /// Beside the functions.
+    pub(crate) beside: &'a str,
+    /// Into the function that runs when the module is instantiated.
+    pub(crate) start: &'a str,
+    /// Into the allocator, for more than 1,000 bytes.
+    pub(crate) realloc: &'a str,
+    /// Into `transform`, before its answer.
+    pub(crate) transform: &'a str,
+    /// Into what is called after `transform`.
+    pub(crate) post: &'a str,
+    /// Into what is called when a resource of the guest is dropped.
+    pub(crate) dtor: &'a str,
+    /// Into what is called before the instance is thrown away.
+    pub(crate) close: &'a str,
+}
+
+fn core(put: Put<'_>) -> String {
+    let Put { beside, start, realloc, transform, post, dtor, close } = put;
+    format!(
+        r#"(module
+  (import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $pollable (param i64) (result i32)))
+  (import "crossdock:plugin/control@0.1.0" "now-ms" (func $now (result i64)))
+  (import "[export]tests:guest/things" "[resource-new]thing" (func $thing (param i32) (result i32)))
+  (import "[export]tests:guest/things" "[resource-drop]thing" (func $drop (param i32)))
+  (memory (export "memory") 200)
+  (global $free (mut i32) (i32.const 65536))
+  {beside}
+  (func $start {start})
+  (start $start)
+  (func $realloc (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (if (i32.gt_u (local.get 3) (i32.const 1000)) (then {realloc}))
+    (global.get $free)
+    (global.set $free (i32.and (i32.add (i32.add (global.get $free) (local.get 3)) (i32.const 15)) (i32.const -16))))
+  (func (export "crossdock:plugin/describe@0.1.0#describe") (result i32) (i32.const 16))
+  (func (export "crossdock:plugin/lifecycle@0.1.0#configure") (param i32 i32) (result i32) (i32.const 128))
+  (func (export "crossdock:plugin/lifecycle@0.1.0#check") (result i32) (i32.const 256))
+  (func (export "crossdock:plugin/lifecycle@0.1.0#close") {close})
+  (func (export "tests:guest/things#[dtor]thing") (param i32) {dtor})
+  ;; The record at 512: ok, the handles, a zero for each, and the payloads as they came.
+  (func (export "crossdock:plugin/transformer@0.1.0#transform")
+      (param $handles i32) (param $count i32) (param i32 i32 i32 i32) (param $data i32) (param $bytes i32)
+      (param $offsets i32) (param $ends i32) (param i32 i32) (result i32)
+    (i32.store (i32.const 520) (local.get $handles)) (i32.store (i32.const 524) (local.get $count))
+    (i32.store (i32.const 528) (i32.const 4096)) (i32.store (i32.const 532) (local.get $count))
+    (i32.store (i32.const 544) (local.get $data)) (i32.store (i32.const 548) (local.get $bytes))
+    (i32.store (i32.const 552) (local.get $offsets)) (i32.store (i32.const 556) (local.get $ends))
+    {transform}
+    (i32.const 512))
+  (func (export "cabi_post_crossdock:plugin/transformer@0.1.0#transform") (param i32)
+    (global.set $free (i32.const 65536)) {post})
+  ;; The description: name, version, summary, role, schema, wants, max-batch.
+  (data (i32.const 16) "\c8\00\00\00\04\00\00\00\cc\00\00\00\05\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\d1\00\00\00\02\00\00\00\00\00\00\00\00\00\00\00\e8\03\00\00")
+  ;; What it can do: nothing in particular, twice if asked.
+  (data (i32.const 136) "\00\01\03\00\00")
+  (data (i32.const 200) "bomb0.1.0{{}}"))"#
+    )
+}
+
+/// The component, as its file would hold it.
+pub(crate) fn guest(put: Put<'_>) -> Vec<u8> {
+    let mut module = wat::parse_str(core(put)).unwrap_or_else(|error| panic!("{error}"));
+    let mut resolve = Resolve::default();
+    resolve.push_dir(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit"))).unwrap();
+    let package = resolve.push_str("guest.wit", WORLD).unwrap_or_else(|error| panic!("{error:?}"));
+    let world = resolve.select_world(&[package], Some("guest")).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+    let encoder = ComponentEncoder::default().module(&module).unwrap_or_else(|error| panic!("{error:?}"));
+    // A guest that is not valid is what some tests are about.
+    let mut encoder = encoder.validate(false);
+    let mut bytes = encoder.encode().unwrap_or_else(|error| panic!("{error:?}"));
+    let mut contract = name(CONTRACT_SECTION);
+    contract.extend(CONTRACT_VERSION.bytes());
+    section(&mut bytes, 0, &contract);
+    bytes
+}
+
+/// The component with another core module in it, which is instantiated so many times.
+pub(crate) fn with_module(mut component: Vec<u8>, module: &str, times: u32) -> Vec<u8> {
+    let mut depth = 0;
+    let mut modules = 0;
+    for payload in Parser::new(0).parse_all(&component) {
+        match payload.unwrap() {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ModuleSection { .. } if depth == 1 => modules += 1,
+            _ => {}
+        }
+    }
+    section(&mut component, 1, &wat::parse_str(module).unwrap_or_else(|error| panic!("{error}")));
+    let mut instances = number(times);
+    for _ in 0..times {
+        instances.push(0);
+        instances.extend(number(modules));
+        instances.push(0);
+    }
+    section(&mut component, 2, &instances);
+    component
+}
+
+fn section(component: &mut Vec<u8>, id: u8, content: &[u8]) {
+    component.push(id);
+    component.extend(number(u32::try_from(content.len()).unwrap()));
+    component.extend(content);
+}
+
+fn name(text: &str) -> Vec<u8> {
+    let mut bytes = number(u32::try_from(text.len()).unwrap());
+    bytes.extend(text.bytes());
+    bytes
+}
+
+/// A number in the variable length that WebAssembly uses.
+fn number(mut value: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}

@@ -149,7 +149,19 @@ struct Full {
 }
 
 impl Full {
-    /// Calls of the same part that were made before an outcome come before it: who made both did not wait for them.
+    /// Has a call wait. Those of the same part that were made before an outcome come before it: who made both did not
+    /// wait for them.
+    fn hold(&mut self, held: Held) {
+        match held.call.need() {
+            Need::Intake => self.held.push_back(held),
+            Need::Outcome => {
+                self.call_up(held.call.part());
+                self.stuck.push_back(held);
+            }
+            Need::Relief | Need::Nothing => self.stuck.push_back(held),
+        }
+    }
+
     fn call_up(&mut self, part: Option<&Part>) {
         let Some((run, batch)) = part else { return };
         let of_part = |held: &Held| {
@@ -330,13 +342,8 @@ impl Writer {
         for call in calls {
             match call.need() {
                 Need::Nothing => reading.push(call),
-                Need::Intake if full.held.len() < LINE_MAX => full.held.push_back(Held { since, call }),
-                Need::Intake => call.refuse(LedgerError::DiskFull),
-                Need::Relief => full.stuck.push_back(Held { since, call }),
-                Need::Outcome => {
-                    full.call_up(call.part());
-                    full.stuck.push_back(Held { since, call });
-                }
+                Need::Intake if full.held.len() >= LINE_MAX => call.refuse(LedgerError::DiskFull),
+                Need::Intake | Need::Relief | Need::Outcome => full.hold(Held { since, call }),
             }
         }
         if !reading.is_empty() {
@@ -408,9 +415,7 @@ impl Writer {
     /// Calls that had been about to be done when the room was gone again; they have waited since before.
     fn wait_again(&mut self, calls: Vec<Held>) -> Result<(), LedgerError> {
         let Some(mut full) = self.full.take() else { return Ok(()) };
-        for held in calls {
-            if held.call.need() == Need::Intake { full.held.push_back(held) } else { full.stuck.push_back(held) }
-        }
+        calls.into_iter().for_each(|held| full.hold(held));
         let tried = self.try_stuck(&mut full);
         self.full = Some(full);
         tried

@@ -64,9 +64,9 @@ struct Shim {
     recorder: Mutex<Option<Recorder>>,
     /// `synchronous = FULL` is turned into `NORMAL`.
     weak: AtomicBool,
-    /// Each write with a number that this divides finds the disk full after half of it; 0: none.
+    /// One write in about so many finds the disk full after half of it; 0: none.
     full_every: AtomicUsize,
-    /// How many writes there were since, and how many of them found it full.
+    /// How many writes there are until the next that does, and how many did.
     writes: AtomicUsize,
     refused: AtomicUsize,
     /// One recording at a time.
@@ -134,10 +134,11 @@ impl Recording {
         lock(&shim().recorder).as_ref().map_or(0, |recorder| recorder.ops.len())
     }
 
-    /// From now on each write with a number that `every` divides finds the disk full after half of it; 0: none. Answers
-    /// how many did until now.
+    /// From now on one write in about so many finds the disk full after half of it; 0: none. Answers how many did until
+    /// now.
     pub(crate) fn fill_disk(&self, every: usize) -> usize {
         shim().full_every.store(every, Ordering::SeqCst);
+        shim().writes.store(every, Ordering::SeqCst);
         shim().refused.swap(0, Ordering::SeqCst)
     }
 
@@ -244,7 +245,7 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
 unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, data: *const c_void, len: c_int, at: i64) -> c_int {
     let is_recorded = lock(&shim().open).get(&(file as usize)).is_some_and(|open| open.file.is_some());
     let every = shim().full_every.load(Ordering::SeqCst);
-    let full = is_recorded && every > 0 && shim().writes.fetch_add(1, Ordering::SeqCst) % every == every - 1;
+    let full = is_recorded && every > 0 && shim().writes.fetch_sub(1, Ordering::SeqCst) == 1;
     let len = if full { len / 2 } else { len };
     // SAFETY: as in `close`; what is written of `data` is all of it or its first half.
     let code = unsafe { platform(file).xWrite.unwrap()(file, data, len, at) };
@@ -254,7 +255,9 @@ unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, data: *const c_void, le
         note(file, |file| Op::Write { file, at: usize::try_from(at).unwrap(), bytes: bytes.to_vec() });
     }
     if full {
-        shim().refused.fetch_add(1, Ordering::SeqCst);
+        // Not after as many each time: a transaction with more writes than that would never get through.
+        let refused = shim().refused.fetch_add(1, Ordering::SeqCst) + 1;
+        shim().writes.store(every / 2 + refused * 7919 % (every * 4), Ordering::SeqCst);
         return ffi::SQLITE_FULL;
     }
     code

@@ -58,7 +58,8 @@ fn an_outage_then_too_many_requests_then_another_token() -> Result<()> {
     chain.put_token("token-of-the-second-day")?;
 
     let _ = run.finish()?.exits(0);
-    let _ = chain.crossdock(&["events", "--limit", "1000"])?.exits(0).says(&["connector-down", "connector-up", "charge"]);
+    let _ =
+        chain.crossdock(&["events", "--limit", "1000"])?.exits(0).says(&["connector-down", "connector-up", "charge"]);
     no_order_is_used_to_find_out(&requests(&chain)?);
     let ledgers = chain.ledgers()?;
     ledgers.hold(chain.orders().iter().map(|order| order.id.as_str()), []);

@@ -74,11 +74,21 @@ fn a_plugin_that_always_faults_is_quarantined_and_ends_the_run() -> Result<()> {
     let run = shop.run_json()?.exits(4).json()?;
     assert_eq!((&run["status"], &run["reason"]["code"]), (&json!("failed"), &json!("plugin-quarantined")), "{run}");
     assert!(shop.books()?.posts(None).is_empty());
-    shop.verify()?;
-    // With one that behaves, everything goes through.
-    shop.edit_route("\"panic\"", "\"\"")?;
-    let _ = shop.run()?.exits(0);
+    // It is not used any more, and another run says so before it begins.
+    let _ = shop.run()?.exits(5).says(&["plugin-quarantined", "odd", "crossdock plugin release"]);
+    let _ = shop.crossdock(&["report"])?.exits(5).says(&["quarantined", "odd"]);
+    assert!(shop.books()?.posts(None).is_empty());
+    // Another route of the same ledger goes on, though it uses the same plugin.
+    let other = shop.text("routes/cdnow.toml")?.replace("name = \"cdnow\"", "name = \"other\"");
+    shop.write("routes/other.toml", other.replace("misbehave = \"panic\"", "misbehave = \"\""))?;
+    let _ = shop.crossdock(&["run", "routes/other.toml"])?.exits(0);
     shop.books()?.hold(shop.worthwhile());
+    shop.is_whole()?;
+    // Released, and given settings with which it behaves, it goes on.
+    shop.edit_route("\"panic\"", "\"\"")?;
+    let _ = shop.crossdock(&["plugin", "release", "cdnow", "odd", "--reason", "other settings"])?.exits(0);
+    let _ = shop.run()?.exits(0);
+    assert_eq!(shop.books()?.posts(None).len(), 2 * shop.worthwhile().count(), "each route books each purchase");
     shop.verify()
 }
 

@@ -15,3 +15,4 @@ mod record_37;
 mod retries;
 mod secrets;
 mod stop;
+mod upkeep;

@@ -257,7 +257,7 @@ fn show_attempt(text: &mut String, detail: &AttemptDetail, paint: Paint) {
 fn show_task(text: &mut String, task: &TaskDetail, paint: Paint) {
     let mood = match task.standing {
         TaskStanding::Done => Mood::Good,
-        TaskStanding::Waiting => Mood::Between,
+        TaskStanding::Waiting | TaskStanding::Held => Mood::Between,
         TaskStanding::GivenUp => Mood::Bad,
     };
     let standing = paint.mood(mood, task.standing.as_str());

@@ -398,7 +398,7 @@ impl Doing {
                 self.tasks.spawn(async move { durable.await.map(|()| Input::Intended(number)) });
             }
             Action::Commit(commit) => {
-                let poke = (!commit.tasks.is_empty()).then(|| self.to_handlers.clone());
+                let poke = (!commit.tasks.is_empty() || commit.settles_open).then(|| self.to_handlers.clone());
                 let durable = ledger.commit(*commit);
                 self.tasks.spawn(async move {
                     durable.await?;

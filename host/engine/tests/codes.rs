@@ -431,6 +431,7 @@ fn more_than_can_be_undone_together() {
 fn a_handler_that_the_route_has_no_more() {
     let place = HandlerPlace { step: Some(step()), kind: HandlerKind::OnFailure };
     let task = HandlerTask {
+        held: false,
         place,
         record: RecordId("r7".into()),
         run: RunId("before".into()),

@@ -10,7 +10,9 @@ use crate::seal::sealed;
 use crate::work::{Done, Origin, RunInMemory, StoredRoute, Work};
 use crate::{ask, chunk, opening, recovery, state, task};
 use crossdock_engine::ports::{BatchCommit, Intent, Payload, Progress, RunEnd, RunOpening, RunStart};
-use crossdock_model::{Checkpoint, Event, EventKind, Failure, RecordId, RouteName, RunStatus, StepName, Timestamp};
+use crossdock_model::{
+    Checkpoint, Event, EventKind, Failure, RecordId, RouteName, RunStatus, Status, StepName, Timestamp,
+};
 use rusqlite::params_from_iter;
 
 /// Notes that a run begins.
@@ -141,6 +143,9 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
     let rows_written = commit.rows.len() as u64;
     for row in commit.rows {
         let open = row.open && !moves;
+        if row.status == Status::RollingBack {
+            task::drop_held(work, route, &row.id.0, row.generation)?;
+        }
         work.put_row(origin, row, open)?;
     }
     let key =
@@ -153,6 +158,9 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
     if let Some(checkpoint) = commit.checkpoint {
         pass(work, route, &commit.passed)?;
         move_checkpoint(work, origin, &commit.route, checkpoint, commit.settles_open)?;
+        if commit.settles_open {
+            task::release_held(work, route, origin.at)?;
+        }
     }
     for attempt in &commit.attempts {
         crate::trace::append_attempt(work.conn, route, run, attempt)?;

@@ -18,7 +18,8 @@ pub(crate) const TOGETHER_MAX: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// What the record is from now on:
-    /// - `Ok`: it was indeterminate at the last step and was applied.
+    /// - `Ok`: it was indeterminate and was applied. If it stands before the last step, it becomes `Pending` at the next
+    ///   one instead, due at once.
     /// - `Failed`: it was indeterminate and was not applied.
     /// - `Skipped`: to be left out. It was failed, rejected, pending, indeterminate or new; or it was rolled back and
     ///   is open, and the route is to go past it.
@@ -82,7 +83,7 @@ pub(crate) fn decide(
         if busy.contains(id.0.as_bytes()) {
             return Ok(Err(refused(id, "a run is working on it".to_owned())));
         }
-        if let Some(why) = forbids(work, &found, decision)? {
+        if let Some(why) = forbids(&found, decision) {
             return Ok(Err(refused(id, why)));
         }
         if seen.insert(found.key) {
@@ -104,7 +105,7 @@ pub(crate) fn decide(
     Ok(Ok(decided))
 }
 
-fn forbids(work: &Work<'_>, found: &StoredRecord, decision: &Decision) -> Result<Option<String>, LedgerError> {
+fn forbids(found: &StoredRecord, decision: &Decision) -> Option<String> {
     use Status::{
         Cancelled, Failed, Indeterminate, New, Ok as Fine, Pending, Rejected, RollbackFailed, RolledBack, RollingBack,
         Skipped,
@@ -121,36 +122,35 @@ fn forbids(work: &Work<'_>, found: &StoredRecord, decision: &Decision) -> Result
         _ => false,
     };
     if !allowed {
-        return Ok(Some(format!("it is {}, which cannot become {} by decision", found.status, decision.status)));
+        return Some(format!("it is {}, which cannot become {} by decision", found.status, decision.status));
     }
-    if decision.status == Fine {
-        let run = run::by_key(work.conn, found.run)?;
-        if let Some(last) = run.last_step().filter(|&last| *last != found.step) {
-            return Ok(Some(format!(
-                "it stands at step {} and the steps up to {last} are not done; decide that it failed and resync it",
-                found.step
-            )));
-        }
-    }
-    Ok(None)
+    None
+}
+
+/// The step after the one at which a record stands, as its last run had them.
+fn next_step(work: &Work<'_>, found: &StoredRecord) -> Result<Option<StepName>, LedgerError> {
+    Ok(run::by_key(work.conn, found.run)?.step_after(&found.step).cloned())
 }
 
 /// The record as it is by the decision.
-fn decided(before: &StoredRecord, decision: &Decision) -> StoredRecord {
+fn decided(before: &StoredRecord, decision: &Decision, next: Option<StepName>) -> StoredRecord {
     let mut after = StoredRecord { status: decision.status, due: None, at: decision.at.0, ..before.clone() };
     match decision.status {
         Status::Ok => {
             after.failure = None;
-            after.place = Place::Gone;
-            if let Some(target_id) = &decision.target_id {
-                let step = after.step.clone();
+            if decision.target_id.is_some() || next.is_some() {
+                let (step, target_id) = (after.step.clone(), decision.target_id.clone().unwrap_or_default());
                 after.applied.retain(|applied| applied.step != step);
-                after.applied.push(Applied {
-                    step,
-                    target_id: target_id.clone(),
-                    receipt: Vec::new(),
-                    in_doubt: false,
-                });
+                after.applied.push(Applied { step, target_id, receipt: Vec::new(), in_doubt: false });
+            }
+            match next {
+                None => after.place = Place::Gone,
+                Some(next) => {
+                    // A destination changes no content: what this step was given is what the next one is given.
+                    (after.status, after.step) = (Status::Pending, next);
+                    (after.attempts, after.spent, after.since) = (0, 0, None);
+                    after.due = (!after.open).then_some(decision.at.0);
+                }
             }
         }
         Status::Failed => {
@@ -199,7 +199,8 @@ fn write(
     decision: &Decision,
     written: i64,
 ) -> Result<Decided, LedgerError> {
-    let after = StoredRecord { written, ..decided(&before, decision) };
+    let next = if decision.status == Status::Ok { next_step(work, &before)? } else { None };
+    let after = StoredRecord { written, ..decided(&before, decision, next) };
     let id = RecordId(before.id.clone());
     let decided = Decided { id: id.clone(), from: before.status, to: after.status };
     let event = |kind, message, data| Event {

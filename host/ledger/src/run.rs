@@ -149,9 +149,9 @@ impl StoredRun {
         self.steps().nth(usize::from(index))
     }
 
-    /// The last step of the route.
-    pub(crate) fn last_step(&self) -> Option<&StepName> {
-        self.steps().last()
+    /// The step after this one, if there is one.
+    pub(crate) fn step_after(&self, step: &StepName) -> Option<&StepName> {
+        self.steps().skip_while(|other| *other != step).nth(1)
     }
 
     fn steps(&self) -> impl Iterator<Item = &StepName> {

@@ -122,6 +122,7 @@ CREATE TABLE task (key INTEGER PRIMARY KEY, route INTEGER NOT NULL, record TEXT 
     since INTEGER, failure TEXT, at INTEGER NOT NULL, packed INTEGER, size INTEGER, body BLOB, crc INTEGER NOT NULL);
 CREATE UNIQUE INDEX task_by_record ON task (record, route, place, generation);
 CREATE INDEX task_due ON task (route, due) WHERE due IS NOT NULL;
+CREATE INDEX task_held ON task (route, key) WHERE status = 'held';
 CREATE INDEX task_by_run ON task (run, place, status);
 CREATE TABLE quarantine (key INTEGER PRIMARY KEY, route INTEGER NOT NULL, step TEXT NOT NULL, digest TEXT NOT NULL,
     reason TEXT NOT NULL, at INTEGER NOT NULL, crc INTEGER NOT NULL);

@@ -21,6 +21,8 @@ const COLUMN_COUNT: usize = 15;
 pub enum TaskStanding {
     /// It is to be called when its time has come.
     Waiting,
+    /// It is to be called once nothing of its run can be undone any more.
+    Held,
     /// It was called and went well.
     Done,
     /// No more calls are made.
@@ -33,13 +35,14 @@ impl TaskStanding {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Held => "held",
             Self::Done => "done",
             Self::GivenUp => "given-up",
         }
     }
 
     pub(crate) fn from_word(word: &str) -> Option<Self> {
-        [Self::Waiting, Self::Done, Self::GivenUp].into_iter().find(|standing| standing.as_str() == word)
+        [Self::Waiting, Self::Held, Self::Done, Self::GivenUp].into_iter().find(|standing| standing.as_str() == word)
     }
 }
 
@@ -151,13 +154,14 @@ impl StoredTask {
         Ok(conn.prepare_cached(&sql)?.execute(params_from_iter(sealed("task", values)))? > 0)
     }
 
-    /// Whether the row is of one piece: one that waits has its content and its time, another has neither.
+    /// Whether the row is of one piece: one that waits has its content and its time, one that is held its content, another
+    /// neither.
     pub(crate) fn contradiction(&self) -> Option<&'static str> {
         let waits = self.standing == TaskStanding::Waiting;
         if waits != self.due.is_some() {
             return Some("its time does not fit where it stands");
         }
-        if waits != self.content.is_some() {
+        if (waits || self.standing == TaskStanding::Held) != self.content.is_some() {
             return Some("its content does not fit where it stands");
         }
         None
@@ -179,6 +183,7 @@ impl StoredTask {
             payload,
             attributes,
             due: Timestamp(self.due.ok_or_else(damaged)?),
+            held: false,
         };
         Ok(DueTask { key: self.key, task, attempts: self.attempts, since: self.since.map(Timestamp) })
     }
@@ -197,6 +202,7 @@ pub(crate) fn refuse_unknown_runs(conn: &Connection, tasks: &[HandlerTask], run:
 /// Keeps tasks; those that are there already are left as they are.
 pub(crate) fn add(work: &mut Work<'_>, route: i64, tasks: Vec<HandlerTask>, at: i64) -> Result<(), LedgerError> {
     for task in tasks {
+        let held = task.held;
         let key =
             work.conn.prepare_cached("SELECT coalesce(max(key), 0) + 1 FROM task")?.query_row([], |row| row.get(0))?;
         let content = Some(Packed::new(&task)?);
@@ -207,8 +213,8 @@ pub(crate) fn add(work: &mut Work<'_>, route: i64, tasks: Vec<HandlerTask>, at: 
             record: task.record.0,
             place: task.place,
             generation: task.generation,
-            standing: TaskStanding::Waiting,
-            due: Some(task.due.0),
+            standing: if held { TaskStanding::Held } else { TaskStanding::Waiting },
+            due: (!held).then_some(task.due.0),
             attempts: 0,
             since: None,
             failure: None,
@@ -217,9 +223,32 @@ pub(crate) fn add(work: &mut Work<'_>, route: i64, tasks: Vec<HandlerTask>, at: 
         };
         if stored.write(work.conn, false)? {
             work.count("task", 1);
-            work.count_tasks(route, 1);
+            work.count_tasks(route, i64::from(!held));
         }
     }
+    Ok(())
+}
+
+const HELD_SQL: &str = "SELECT t.key FROM task t WHERE t.route = ?1 AND t.status = 'held' ORDER BY t.key";
+
+/// Nothing of their run can be undone any more: those that were held are to be called.
+pub(crate) fn release_held(work: &mut Work<'_>, route: i64, at: i64) -> Result<(), LedgerError> {
+    let keys: Vec<i64> =
+        work.conn.prepare_cached(HELD_SQL)?.query_map([route], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for key in keys {
+        let mut task = by_key(work.conn, key)?.ok_or_else(damaged)?;
+        (task.standing, task.due, task.at) = (TaskStanding::Waiting, Some(at), at);
+        task.write(work.conn, true)?;
+        work.count_tasks(route, 1);
+    }
+    Ok(())
+}
+
+/// What happened to a record is undone: handlers that were held for it are not called.
+pub(crate) fn drop_held(work: &mut Work<'_>, route: i64, record: &str, generation: u32) -> Result<(), LedgerError> {
+    let sql = "DELETE FROM task WHERE record = ?1 AND route = ?2 AND generation = ?3 AND status = 'held'";
+    let gone = work.conn.prepare_cached(sql)?.execute((record, route, generation))?;
+    work.count("task", -i64::try_from(gone).unwrap_or(0));
     Ok(())
 }
 
@@ -320,6 +349,7 @@ mod tests {
         let (_dir, conn) = empty_ledger();
         check_plan(&conn, &format!("SELECT {COLUMNS} FROM task t {DUE_SQL}"), vec![1.into(), 1.into(), 1.into()]);
         check_plan(&conn, NEXT_SQL, vec![1.into(), 1.into()]);
+        check_plan(&conn, HELD_SQL, vec![1.into()]);
     }
 
     #[test]

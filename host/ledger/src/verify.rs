@@ -381,11 +381,13 @@ fn tasks(conn: &Connection, report: &mut VerifyReport) -> Result<(), LedgerError
     let sql = format!("SELECT {} FROM task t", task::COLUMNS);
     read_all(conn, report, &sql, StoredTask::read, |report, stored| {
         let wrong = stored.contradiction().map(str::to_owned);
-        // Only a task that waits has content to be read.
+        // Only a task that is still to be done has content to be read.
         let unreadable = || match stored.standing {
-            TaskStanding::Waiting => {
+            TaskStanding::Waiting | TaskStanding::Held => {
                 let run = RunId(String::new());
-                stored.clone().into_due(run).err().map(|error| error.to_string())
+                let mut stored = stored.clone();
+                stored.due = stored.due.or(Some(0));
+                stored.into_due(run).err().map(|error| error.to_string())
             }
             TaskStanding::Done | TaskStanding::GivenUp => None,
         };

@@ -393,7 +393,10 @@ fn decisions() {
     block(store.begin_run(start("r2"))).unwrap();
     let middle = RecordRow { step: step("map"), ..row("middle", Status::Indeterminate) };
     block(store.commit(with_row("r2", 1, middle))).unwrap();
-    refused("middle", Status::Ok, "erp");
+    assert_eq!(decide("middle", Status::Ok).unwrap(), Status::Indeterminate);
+    let rows = block(store.load(route(), vec![RecordId("middle".into())])).unwrap();
+    assert_eq!((rows[0].status, rows[0].step.as_str(), rows[0].due), (Status::Pending, "erp", Some(Timestamp(10))));
+    assert_eq!(rows[0].applied[0].step.as_str(), "map", "it goes on at the next step");
     block(store.intend(intent("r2", 2, &["bad-6"], false))).unwrap();
     refused("bad-6", Status::Skipped, "working on it");
     let report = verify(dir.path()).unwrap();

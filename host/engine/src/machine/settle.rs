@@ -38,7 +38,7 @@ impl Machine {
 
     pub(super) fn push_commit(&mut self, commit: BatchCommit) {
         self.commits_under_way += 1;
-        self.notices += u64::from(!commit.tasks.is_empty());
+        self.notices += u64::from(!commit.tasks.is_empty() || commit.settles_open);
         self.actions.push(Action::Commit(Box::new(commit)));
     }
 

@@ -43,7 +43,9 @@ impl Machine {
         ];
         attributes.extend(said.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())));
         let run = self.spec.run.clone();
-        HandlerTask { place, record, run, generation, payload, attributes, due: self.now }
+        // With all or nothing, nothing is a success before everything is.
+        let held = place.kind == HandlerKind::OnSuccess && self.does_all_or_nothing();
+        HandlerTask { place, record, run, generation, payload, attributes, due: self.now, held }
     }
 
     /// The step has applied these. What stands in rows already was told when it was written there.

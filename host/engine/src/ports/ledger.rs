@@ -383,7 +383,8 @@ pub struct BatchCommit {
     pub closes: bool,
     /// Handlers to be called.
     pub tasks: Vec<HandlerTask>,
-    /// With `checkpoint`: no row of the route is open any more. For a run that moves the checkpoint at its end only.
+    /// With `checkpoint`: no row of the route is open any more, and no handler task held. For a run that moves the
+    /// checkpoint at its end only.
     pub settles_open: bool,
 }
 

@@ -21,6 +21,9 @@ pub struct HandlerTask {
     pub attributes: Vec<(String, Vec<u8>)>,
     /// When it is to be called.
     pub due: Timestamp,
+    /// It is not called before a commit `settles_open`, because what happened may still be undone: it does not wait,
+    /// and is gone once its record's row is written as rolling back in this generation.
+    pub held: bool,
 }
 
 /// A handler task that is due.

@@ -89,7 +89,7 @@ pub(crate) struct Task {
 
 impl Task {
     pub(crate) fn waits(&self) -> bool {
-        self.ended.is_none()
+        self.ended.is_none() && !self.task.held
     }
 }
 
@@ -267,6 +267,9 @@ impl MemLedger {
             for stored in self.rows.values_mut().filter(|_| commit.settles_open) {
                 stored.row.open = false;
             }
+            for task in self.tasks.values_mut().filter(|_| commit.settles_open) {
+                task.task.held = false;
+            }
             self.moved = true;
             self.checkpoint = Some(checkpoint);
         } else if commit.settles_open {
@@ -321,6 +324,10 @@ impl MemLedger {
         if row.payload == Payload::Unchanged {
             row.payload = before.map_or(Payload::Gone, |before| before.row.payload.clone());
         }
+        if row.status == Status::RollingBack {
+            self.tasks
+                .retain(|(of, _, generation), task| !(task.task.held && *of == id && *generation == row.generation));
+        }
         self.made += 1;
         let made = before.map_or(self.made, |before| before.made);
         let left_order = row.status.is_settled() || before.is_some_and(|before| before.left_order);
@@ -336,7 +343,7 @@ impl MemLedger {
             if !seen.insert(id.clone()) || task.run != *run {
                 return Err(format!("task {id:?} of {} is there twice in one commit of {run}", task.run));
             }
-            let key = self.tasks.len() as i64;
+            let key = self.tasks.values().map(|task| task.key + 1).max().unwrap_or(0);
             self.tasks.entry(id).or_insert(Task { key, task, attempts: 0, since: None, ended: None });
         }
         Ok(())

@@ -329,7 +329,7 @@ impl<'a> Player<'a> {
         let mut pokes = false;
         if let Op::Commit(commit) = &op {
             self.check_tasks(commit)?;
-            pokes = !commit.tasks.is_empty();
+            pokes = !commit.tasks.is_empty() || commit.settles_open;
             for row in &commit.rows {
                 self.heard.remove(&row.id.0);
             }

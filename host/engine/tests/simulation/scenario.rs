@@ -213,7 +213,7 @@ impl Life {
                 self.play(Some(Entry::Resync(ids)), Accidents::default())?;
             }
         }
-        if let Some((id, task)) = self.ledger.tasks.iter().find(|(_, task)| task.waits()) {
+        if let Some((id, task)) = self.ledger.tasks.iter().find(|(_, task)| task.waits() || task.task.held) {
             return Err(format!("in the end {id:?} still waits: {task:?}"));
         }
         let spec = self.spec(None);

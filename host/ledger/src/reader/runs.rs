@@ -104,7 +104,7 @@ fn handlers(conn: &Connection, run: i64) -> Result<Vec<HandlerNumbers>, LedgerEr
         });
         let number = match standing {
             TaskStanding::Done => &mut numbers[at].done,
-            TaskStanding::Waiting => &mut numbers[at].waiting,
+            TaskStanding::Waiting | TaskStanding::Held => &mut numbers[at].waiting,
             TaskStanding::GivenUp => &mut numbers[at].given_up,
         };
         *number = u64::try_from(count).unwrap_or(0);

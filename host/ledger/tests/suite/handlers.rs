@@ -7,12 +7,14 @@ pub(super) fn cases<S: Subject>() -> Vec<(&'static str, Case<S>)> {
         ("handler tasks", tasks),
         ("handler tasks are there once", once),
         ("handler tasks after a death", after_a_death),
+        ("handler tasks that are held", held),
         ("results of tasks that cannot be", contradictions),
     ]
 }
 
 pub(crate) fn handler(id: &str, at: &str, kind: HandlerKind, due: i64) -> HandlerTask {
     HandlerTask {
+        held: false,
         place: HandlerPlace { step: Some(step(at)), kind },
         record: RecordId(id.into()),
         run: RunId("r1".into()),
@@ -113,6 +115,29 @@ fn after_a_death<S: Subject>(subject: &S) {
     let found = ask(&ledger, 800, 10);
     assert_eq!(told(&found), ("b:erp.on_failure".to_owned(), 0, None));
     assert_eq!(found.tasks[0].task.run, RunId("r1".into()), "of the run that died");
+}
+
+fn held<S: Subject>(subject: &S) {
+    let ledger = subject.open();
+    block(ledger.begin_run(start("r1"))).unwrap();
+    let task = |id: &str| HandlerTask { held: true, ..handler(id, "erp", HandlerKind::OnSuccess, 100) };
+    let opened = |id: &str, status: Status| RecordRow { open: true, ..row(id, status) };
+    let mut first = with_row("r1", 1, opened("a", Status::Ok));
+    first.rows.push(opened("b", Status::Ok));
+    first.tasks = vec![task("a"), task("b")];
+    block(ledger.commit(first)).unwrap();
+    assert_eq!(ask(&ledger, 9_999, 10), DueTasks::default(), "they do not even wait");
+    let rolling = RecordRow { due: Some(Timestamp(100)), ..opened("a", Status::RollingBack) };
+    block(ledger.commit(with_row("r1", 2, rolling))).unwrap();
+    drop(ledger);
+    let ledger = subject.open();
+    assert_eq!(block(ledger.begin_run(start("r2"))).unwrap().tasks, 0);
+    let mut last = commit("r2", 1);
+    (last.checkpoint, last.settles_open) = (Some(Checkpoint(b"9".to_vec())), true);
+    block(ledger.commit(last)).unwrap();
+    let found = ask(&ledger, 9_999, 10);
+    assert_eq!(told(&found), ("b:erp.on_success".to_owned(), 0, None), "what happened to a is undone");
+    assert_eq!(found.tasks[0].task.payload, task("b").payload);
 }
 
 fn contradictions<S: Subject>(subject: &S) {

@@ -44,7 +44,8 @@ impl Order {
 /// Whether nothing happens to a record before its turn has come.
 pub(super) fn waits_for_order(row: &RecordRow) -> bool {
     let code = row.failure.as_ref().map(|failure| failure.code.as_str());
-    row.status == Status::Pending && row.due.is_none() && code == Some(codes::WAITS_FOR_ORDER.name)
+    let stands = matches!(row.status, Status::Pending | Status::Indeterminate);
+    stands && row.due.is_none() && code == Some(codes::WAITS_FOR_ORDER.name)
 }
 
 impl Machine {
@@ -63,7 +64,9 @@ impl Machine {
                     let failure = Failure::new(codes::WAITS_FOR_ORDER.name, message);
                     flight.steps[flight.step].records_in += 1;
                     flight.steps[flight.step].untouched += 1;
-                    flight.end_member(position, Status::Pending, Some(failure));
+                    let in_doubt = flight.notes.get(&flight.live[position]).is_some_and(|note| note.in_doubt);
+                    let status = if in_doubt { Status::Indeterminate } else { Status::Pending };
+                    flight.end_member(position, status, Some(failure));
                 }
             }
         }

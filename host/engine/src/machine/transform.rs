@@ -50,6 +50,7 @@ impl Machine {
 
     /// Runs before this one died: what is about to be done is durable, so that the record is known if this one does.
     fn intend_transform(&mut self, flight: &mut Flight) {
+        self.write_down_arrivals(flight);
         flight.phase = Phase::IntendingTransform;
         flight.touched = true;
         let members = || flight.live.iter().copied();

@@ -193,7 +193,14 @@ impl Machine {
         let (more, earliest) = std::mem::take(&mut self.undoing.since);
         self.undoing.waiting = due.pending + more;
         self.undoing.next_due = due.next_due.into_iter().chain(earliest).min();
-        self.undoing.queue.extend(due.rows);
+        if self.gave_up {
+            // Given up meanwhile: they are in the ledger as they were.
+            for due in due.rows.iter().filter_map(|row| row.due) {
+                self.undoing.wait(due);
+            }
+        } else {
+            self.undoing.queue.extend(due.rows);
+        }
     }
 
     /// Begins with the rows at the front of the queue that are to be asked about or undone at the same step.

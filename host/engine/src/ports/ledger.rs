@@ -71,8 +71,8 @@ pub struct RunOpening {
     /// The order keys of records that are not settled and not open, with the record: others with the same key wait
     /// behind it.
     pub blocking: Vec<(Vec<u8>, RecordId)>,
-    /// How many runs of the route, one after the other up to now, ended with their process and without having moved
-    /// the checkpoint: something in what they were given may kill the process.
+    /// How many runs of the route, one after the other up to now, ended with their process: something in what they
+    /// were given may kill the process. It may lie in the ledger, so a checkpoint that moved says nothing.
     pub deaths: u32,
 }
 

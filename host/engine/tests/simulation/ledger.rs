@@ -64,9 +64,8 @@ pub(crate) struct MemLedger {
     pub(crate) tasks: BTreeMap<TaskId, Task>,
     /// Where the plugin is that committed too many faults.
     pub(crate) quarantine: Option<StepName>,
-    /// Runs in a row that died without having moved the checkpoint.
+    /// Runs in a row that died.
     deaths: u32,
-    moved: bool,
     attempts: BTreeSet<(String, StepName, AttemptKind, u32, u32, RunId)>,
     totals: Totals,
     made: u64,
@@ -98,7 +97,6 @@ type Checked = Result<(), String>;
 impl MemLedger {
     pub(crate) fn begin_run(&mut self, run: &RunId, now: Timestamp) -> RunOpening {
         self.running = Some(run.clone());
-        self.moved = false;
         self.totals = Totals::default();
         self.release_waiting(now);
         let due: Vec<_> = self.waiting(None).map(|row| row.due).collect();
@@ -270,7 +268,6 @@ impl MemLedger {
             for task in self.tasks.values_mut().filter(|_| commit.settles_open) {
                 task.task.held = false;
             }
-            self.moved = true;
             self.checkpoint = Some(checkpoint);
         } else if commit.settles_open {
             return Err("a commit settles what is open and moves no checkpoint".into());
@@ -414,7 +411,7 @@ impl MemLedger {
     /// The process died: what nobody answers for any more is in doubt.
     pub(crate) fn recover(&mut self, now: Timestamp) {
         let Some(run) = self.running.take() else { return };
-        self.deaths = if self.moved { 0 } else { self.deaths + 1 };
+        self.deaths += 1;
         let leftovers = std::mem::take(&mut self.inflight);
         let mut last: BTreeMap<String, usize> = BTreeMap::new();
         let mut generations_of: BTreeMap<String, u32> = BTreeMap::new();
@@ -497,7 +494,8 @@ impl MemLedger {
 
 /// Whether a record waits for an earlier one with its order key.
 pub(crate) fn waits_for_order(row: &RecordRow) -> bool {
-    row.status == Status::Pending && row.failure.as_ref().is_some_and(|failure| failure.code == "waits-for-order")
+    let stands = matches!(row.status, Status::Pending | Status::Indeterminate);
+    stands && row.failure.as_ref().is_some_and(|failure| failure.code == "waits-for-order")
 }
 
 /// The generation in which a record goes on: what was undone begins anew.

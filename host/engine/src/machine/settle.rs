@@ -139,7 +139,9 @@ impl Machine {
         }
         let in_chunk = self.sort_members(&mut flight, open, &places, &mut commit);
         self.settle_order(&flight);
-        self.careful = self.careful.saturating_sub(u64::from(all));
+        // Those that were known to be done nobody has taken up.
+        let passed = flight.notes.values().filter(|note| note.passed).count() as u64;
+        self.careful = self.careful.saturating_sub(u64::from(all).saturating_sub(passed));
         commit.chunk = self.chunk(&flight, &in_chunk, &places);
         commit.steps = self.step_counts(&flight);
         commit.events = std::mem::take(&mut self.events);

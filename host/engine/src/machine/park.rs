@@ -52,6 +52,10 @@ impl Machine {
     /// The record will be read again; how far it came is kept in an open row.
     fn park_for_source(&self, flight: &mut Flight, position: usize, applied_here: bool, applied_ever: bool) {
         let (member, step) = (flight.live[position], flight.step);
+        if let Some(note) = flight.notes.get_mut(&member) {
+            // What an earlier step was given is not what this one would be.
+            (note.payload, note.attributes) = (None, Vec::new());
+        }
         let doubt = flight.notes.get(&member).filter(|note| note.in_doubt);
         if applied_here {
             flight.set(member, Status::Pending, step + 1);

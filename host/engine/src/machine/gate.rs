@@ -25,6 +25,9 @@ pub(super) struct Gate {
     /// Records in a row that were not taken.
     in_a_row: u32,
     down: Option<ConnectorDown>,
+    /// Since when no record was taken although it was open now and then, and when it was closed last.
+    bad_since: Option<Timestamp>,
+    closed: Option<Timestamp>,
     /// How often the check failed since it opened.
     checks: u32,
     asking: bool,
@@ -50,7 +53,8 @@ impl Machine {
             match outcome {
                 Outcome::Untouched => {}
                 Outcome::Retryable | Outcome::Unknown => gate.in_a_row = gate.in_a_row.saturating_add(1),
-                _ => gate.in_a_row = 0,
+                Outcome::Unauthorized => gate.in_a_row = 0,
+                _ => (gate.in_a_row, gate.bad_since) = (0, None),
             }
         }
         if gate.in_a_row >= limits.failures.max(1) && gate.down.is_none() {
@@ -67,8 +71,11 @@ impl Machine {
         if gate.down.is_some() {
             return;
         }
-        let down = ConnectorDown { until, since: now, unauthorized, failure: failure.clone() };
-        (gate.down, gate.checks) = (Some(down.clone()), 0);
+        // A check that is better than the calls does not begin the time anew.
+        let goes_on = gate.closed.is_some_and(|closed| now.ms_since(closed) <= limits.max_ms);
+        let since = gate.bad_since.filter(|_| goes_on).unwrap_or(now);
+        let down = ConnectorDown { until, since, unauthorized, failure: failure.clone() };
+        (gate.down, gate.checks, gate.bad_since) = (Some(down.clone()), 0, Some(since));
         let name = self.spec.steps[step].name.clone();
         let what = if unauthorized { "refuses the credentials" } else { "does not take records" };
         let message = format!("the connector of step {name} {what}: {}: {}", failure.code, failure.message);
@@ -76,6 +83,9 @@ impl Machine {
         event.data = serde_json::json!({ "until": until, "unauthorized": unauthorized, "failure": failure });
         self.events.push(event);
         self.actions.push(Action::Announce(step, Some(down)));
+        if now.ms_since(since) >= limits.total_ms {
+            self.give_up_on(step, failure.clone(), unauthorized);
+        }
     }
 
     /// Another run that uses the same connector has found out something about it.
@@ -93,10 +103,12 @@ impl Machine {
 
     fn close_gate(&mut self, step: usize) {
         let limits = self.spec.steps[step].breaker;
+        let now = self.now;
         let Some(gate) = self.gates.get_mut(step) else { return };
         if gate.down.take().is_none() {
             return;
         }
+        gate.closed = Some(now);
         // A connector whose check is better than its writes is left alone again after one more.
         gate.in_a_row = limits.failures.saturating_sub(1);
         let name = self.spec.steps[step].name.clone();
@@ -137,17 +149,21 @@ impl Machine {
         down.until = now.plus_ms(doubled.max(asked).min(limits.max_ms).max(1));
         down.failure = failure.clone();
         let (given_up, unauthorized) = (now.ms_since(down.since) >= limits.total_ms, down.unauthorized);
-        let name = &self.spec.steps[step].name;
         if given_up {
-            let (code, what) = match unauthorized {
-                true => (codes::CONNECTOR_UNAUTHORIZED, "still refuses the credentials"),
-                false => (codes::CONNECTOR_DOWN, "still cannot be used"),
-            };
-            let message =
-                format!("the connector of step {name} {what} after {} s: {}", limits.total_ms / 1_000, failure.message);
-            self.gave_up = true;
-            self.stop_for(ErrorClass::Environment, Failure { code: code.name.into(), message, ..failure });
+            self.give_up_on(step, failure, unauthorized);
         }
+    }
+
+    /// It could not be used for too long: the run ends, and what is left stays in the ledger.
+    fn give_up_on(&mut self, step: usize, failure: Failure, unauthorized: bool) {
+        let (name, total_ms) = (&self.spec.steps[step].name, self.spec.steps[step].breaker.total_ms);
+        let (code, what) = match unauthorized {
+            true => (codes::CONNECTOR_UNAUTHORIZED, "still refuses the credentials"),
+            false => (codes::CONNECTOR_DOWN, "still cannot be used"),
+        };
+        let message = format!("the connector of step {name} {what} after {} s: {}", total_ms / 1_000, failure.message);
+        self.gave_up = true;
+        self.stop_for(ErrorClass::Environment, Failure { code: code.name.into(), message, ..failure });
     }
 
     pub(super) fn is_asking_connectors(&self) -> bool {

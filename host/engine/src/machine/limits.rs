@@ -25,7 +25,7 @@ impl Machine {
 
     /// All or nothing: one record that is not well, and nothing more is done.
     pub(super) fn stop_if_not_all(&mut self, counts: &Counts) {
-        if !self.does_all_or_nothing() {
+        if !self.does_all_or_nothing() || self.is_stopping() {
             return;
         }
         // What waits for another attempt would not be there when the checkpoint moves.

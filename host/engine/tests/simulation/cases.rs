@@ -2,19 +2,23 @@
 //!
 //! Steps are words: `t` a transformer, `key`, `upsert`, `probe`, `none` a destination with that idempotency.
 //! `r3@1: retry,unknown+` says what step 1 does with record r3, call after call; then it is fine, unless the last word
-//! ends with `!`, which is for ever. `unknown+` and `fault+` took effect, `unknown-` and `fault-` did not.
+//! ends with `!`, which is for ever. `unknown+` and `fault+` took effect, `unknown-` and `fault-` did not. `r3@undo1:`
+//! says the same of undoing.
 
 use crate::ledger::MemLedger;
 use crate::player::{Accidents, Played};
 use crate::rng::Rng;
 use crate::rules::truth;
 use crate::scenario::Life;
-use crate::world::{Fate, Manners, Say, World};
+use crate::world::{Fate, Manners, Outage, Say, World};
 use crossdock_engine::plan::{Breaker, LogLevel, OnError, Policy, Retry, Role, Rollback, StepSpec};
 use crossdock_engine::ports::Idempotency;
-use crossdock_model::{RunStatus, Status, StepName};
+use crossdock_model::{HandlerKind, RunStatus, Status, StepName};
 use std::collections::BTreeMap;
 
+const HANDLERS: [HandlerKind; 3] = [HandlerKind::OnSuccess, HandlerKind::OnFailure, HandlerKind::OnRollback];
+
+/// A destination whose word ends with `*` has a handler for everything.
 fn role(word: &str) -> Role {
     let destination = |idempotency, probes| Role::Destination { idempotency, probes, compensates: true };
     match word {
@@ -40,6 +44,7 @@ fn say(word: &str) -> Say {
         "fault+" => Say::Fault(true),
         "fault-" => Say::Fault(false),
         "split" => Say::Split(2),
+        "unchanged" => Say::Unchanged,
         other => panic!("no word {other}"),
     }
 }
@@ -48,6 +53,7 @@ fn life(route: &str) -> Life {
     let (mut roles, mut fates) = (Vec::new(), BTreeMap::new());
     let (mut on_error, mut records, mut accept) = (OnError::Continue, 6, true);
     let (mut max_failed, mut max_failed_ratio) = (None, None);
+    let (mut alternate, mut keys, mut kills, mut outages) = (false, 0, None, Vec::new());
     let (mut rollback, mut failures, mut undos) = (Rollback::None, 1_000, BTreeMap::new());
     for part in route.split_whitespace() {
         if let Some((place, says)) = part.split_once(':') {
@@ -68,6 +74,18 @@ fn life(route: &str) -> Life {
                 "records" => records = value.parse().unwrap(),
                 "max_failed" => max_failed = Some(value.parse().unwrap()),
                 "max_failed_ratio" => max_failed_ratio = Some(value.parse().unwrap()),
+                "checks" if value == "alternate" => alternate = true,
+                "keys" => keys = value.parse().unwrap(),
+                "kills" => {
+                    let (id, step) = value.split_once('@').unwrap();
+                    kills = Some((step.parse().unwrap(), id.to_owned()));
+                }
+                "down" => {
+                    let (step, time) = value.split_once('@').unwrap();
+                    let (from, until) = time.split_once('-').unwrap();
+                    let (from, until) = (from.parse().unwrap(), until.parse().unwrap());
+                    outages.push(Outage { step: step.parse().unwrap(), from, until });
+                }
                 "check" => accept = value == "ok",
                 "failures" => failures = value.parse().unwrap(),
                 "rollback" if value == "record" => rollback = Rollback::Record,
@@ -77,16 +95,17 @@ fn life(route: &str) -> Life {
         } else if part == "stop" {
             on_error = OnError::Stop;
         } else {
-            roles.push(role(part));
+            let (word, handlers) = part.strip_suffix('*').map_or((part, false), |word| (word, true));
+            roles.push((role(word), handlers));
         }
     }
-    let steps = roles.iter().enumerate().map(|(index, role)| StepSpec {
+    let steps = roles.iter().enumerate().map(|(index, (role, handlers))| StepSpec {
         name: StepName::new(format!("s{index}")).unwrap(),
         role: *role,
         max_batch: 3,
         retry: Retry { attempts: 3, first_ms: 100, max_ms: 1_000, total_ms: 60_000 },
         breaker: Breaker { failures, open_ms: 200, max_ms: 1_000, total_ms: 20_000 },
-        handlers: Vec::new(),
+        handlers: if *handlers { HANDLERS.to_vec() } else { Vec::new() },
     });
     let policy = Policy {
         on_error,
@@ -101,9 +120,11 @@ fn life(route: &str) -> Life {
         batch_bytes: 1_000_000,
         window: 2,
     };
-    let steps = steps.collect();
+    let steps: Vec<StepSpec> = steps.collect();
+    let roles = roles.into_iter().map(|(role, _)| role).collect();
     let mut world = World::new(Manners::Scripted { fates, undos }, roles, records, 1);
     world.checks_ok = Some(accept);
+    (world.checks_alternate, world.order_keys, world.kills, world.outages) = (alternate, keys, kills, outages);
     let ledger = MemLedger::default();
     let rng = Rng::new(7);
     Life {
@@ -144,6 +165,10 @@ fn summary(life: &mut Life, accidents: Accidents) -> String {
         if matches!(life.world.steps[step], Role::Destination { .. }) {
             parts.push(format!("s{step}:{}", life.world.applied_at(step).join(",")));
         }
+    }
+    let undone: Vec<String> = life.world.undone.iter().map(|(step, id)| format!("{id}@{step}")).collect();
+    if !undone.is_empty() {
+        parts.push(format!("undone:{}", undone.join(",")));
     }
     parts.join(" ")
 }
@@ -240,6 +265,108 @@ fn splits_and_chains() {
     );
 }
 
+const CHAIN: &str = "stop key key key records=2 r1@2:reject!";
+
+#[test]
+fn a_chain_is_undone() {
+    // The last step refuses: what the others did is undone, newest first; the next run begins anew.
+    check(
+        "rollback=record key key key records=3 r1@2:reject!",
+        &["completed-with-failures r1=rolled-back@s2(said-no) s0:r0,r2 s1:r0,r2 s2:r0,r2 undone:r1@1,r1@0"],
+    );
+    let stopped = "failed(stopped-at-record) r1=rolled-back@s2(said-no) s0:r0 s1:r0 s2:r0 undone:r1@1,r1@0";
+    check(&format!("rollback=record {CHAIN}"), &[stopped, &format!("{stopped},r1@1,r1@0")]);
+    check(
+        "rollback=record stop key key key records=2 r1@2:reject",
+        &[stopped, "ok s0:r0,r1 s1:r0,r1 s2:r0,r1 undone:r1@1,r1@0"],
+    );
+    // All or nothing: also what went well.
+    check(
+        &format!("rollback=run {CHAIN}"),
+        &[
+            "failed(stopped-at-record) r0=rolled-back@s2(-) r1=rolled-back@s2(said-no) s0: s1: s2: undone:r1@1,r1@0,r0@2,r0@1,r0@0",
+        ],
+    );
+}
+
+#[test]
+fn undoing_fails() {
+    let route = "rollback=record key key key records=1 r0@2:reject!";
+    check(
+        &format!("{route} r0@undo0:retry,later"),
+        &["completed-with-failures r0=rolled-back@s2(said-no) s0: s1: s2: undone:r0@1,r0@0"],
+    );
+    let failed = "completed-with-failures r0=rollback-failed@s2(keeps-it) s0:r0 s1: s2: undone:r0@1";
+    check(&format!("{route} r0@undo0:retry!"), &[failed]);
+    check(&format!("{route} r0@undo0:reject!"), &[failed]);
+    // Its answer is lost, for ever: it is not called undone, although it is.
+    check(
+        &format!("{route} r0@undo0:unknown+!"),
+        &["completed-with-failures r0=rollback-failed@s2(keeps-it) s0: s1: s2: undone:r0@1,r0@0"],
+    );
+}
+
+#[test]
+fn what_is_in_doubt_is_asked_about_before_it_is_undone() {
+    let undone = "undone:r0@1,r0@0";
+    // Nobody may write it again, but the step can be asked.
+    let doubt = "rollback=run stop key probe none records=2 r0@1:unknown+ r1@2:reject!";
+    let found = summary(&mut life(doubt), Accidents::default());
+    assert!(found.ends_with("s0: s1: s2: undone:r1@1,r1@0,r0@2,r0@1,r0@0"), "{found}");
+    // It cannot be asked: a person has to look.
+    let found = summary(&mut life("rollback=run stop key none records=1 r0@1:unknown+"), Accidents::default());
+    assert!(found.contains("r0=rollback-failed@s1(rollback-in-doubt) s0:r0 s1:r0"), "{found} {undone}");
+}
+
+#[test]
+fn a_connector_is_left_alone() {
+    let all = "ok s0:r0,r1,r2,r3,r4,r5";
+    // The outage is longer than all attempts of a record would last, and none of them is spent in it.
+    check("key failures=1 down=0@1000-15000", &[all]);
+    check("stop key failures=2 down=0@1000-15000", &[all]);
+    let mut over = life("key failures=1 records=2 down=0@0-900000");
+    let found = summary(&mut over, Accidents::default());
+    assert!(found.starts_with("failed(connector-down)") && found.ends_with("s0:"), "{found}");
+    // Refused until the token is replaced.
+    check("key records=2 r1@0:unauthorized checks=alternate", &["ok s0:r0,r1"]);
+    // The check says yes and the write no, in turns: that too comes to an end.
+    let mut turns = life("key records=2 r1@0:unauthorized! checks=alternate");
+    let found = summary(&mut turns, Accidents::default());
+    assert!(found.starts_with("failed(connector-unauthorized)") && found.ends_with("s0:r0"), "{found}");
+}
+
+#[test]
+fn order_by_key() {
+    // r0 waits, and with it r2 and r4, which have its key; the others do not.
+    check("key keys=2 r0@0:later", &["ok s0:r0,r1,r2,r3,r4,r5"]);
+    check(
+        "none keys=2 r0@0:unknown-",
+        &[
+            "completed-with-failures r0=indeterminate@s0(said-no) r2=pending@s0(waits-for-order) r4=pending@s0(waits-for-order) s0:r1,r3,r5",
+        ],
+    );
+}
+
+#[test]
+fn a_record_kills_the_process() {
+    let after = "completed-with-failures r2=indeterminate@s0(record-quarantined) s0:r0,r1,r3,r4,r5";
+    let mut deadly = life("key kills=r2@0");
+    let found: Vec<String> = (0..5).map(|_| summary(&mut deadly, Accidents::default())).collect();
+    assert!(found[..4].iter().all(|found| found.starts_with("crashed")), "{found:?}");
+    assert_eq!(found[4], after);
+}
+
+#[test]
+fn handlers_are_called_once_each() {
+    let mut told = life("rollback=record key* key* records=2 r1@1:reject!");
+    summary(&mut told, Accidents::default());
+    let called: Vec<String> =
+        told.ledger.tasks.keys().map(|(id, place, generation)| format!("{id} {place} {generation}")).collect();
+    let expected =
+        ["r0 s0.on_success 0", "r0 s1.on_success 0", "r1 s0.on_success 0", "r1 s0.on_rollback 0", "r1 s1.on_failure 0"];
+    assert_eq!(called, expected);
+}
+
 #[test]
 fn too_many() {
     let mut five = life("key records=40 max_failed=1 r0@0:reject! r1@0:reject! r2@0:reject!");
@@ -263,6 +390,9 @@ fn cut_short_anywhere() {
         "key t probe r1@1:split! r4@2:unknown+",
         "stop probe r2@0:later r4@0:unknown-",
         "t none r1@0:retry",
+        "rollback=record key* t probe* key* r1@3:reject r4@3:unknown- r4@undo0:retry",
+        "rollback=run stop key* t probe* r1@2:unknown+ r4@2:reject r2@undo0:unknown+",
+        "key keys=2 r0@0:later,unknown+ r3@0:retry",
     ];
     for route in routes {
         for at in 0..40 {

@@ -398,6 +398,7 @@ impl<'a> Player<'a> {
                     for at in 0..batch.ids.len() {
                         let (id, key) = (batch.ids.text(at), batch.keys.text(at));
                         if undone.outcomes[at].is_success() {
+                            self.heard.insert(id.clone().into_owned());
                             self.told_ok.remove(&(step, id.clone().into_owned()));
                         }
                         self.tried_to_undo(step, &id, &key, undone.outcomes[at])?;

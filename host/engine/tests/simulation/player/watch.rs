@@ -87,7 +87,8 @@ impl Player<'_> {
             if known || self.ledger.chunk.contains_key(&id) || self.told_ok.contains(&(step, id.clone())) {
                 return Err(format!("{id} is written again at step {step} although it is known to be applied"));
             }
-            if !strict {
+            // What a person puts through again goes in the order of the person.
+            if !strict && matches!(self.spec.entry, Entry::Source { .. }) {
                 self.is_in_turn(step, &id)?;
             }
             let order = order_of(&id);
@@ -104,15 +105,13 @@ impl Player<'_> {
     /// No earlier record with the same order key waits for anything.
     fn is_in_turn(&self, step: usize, id: &str) -> Checked {
         let Some(key) = self.world.order_key(id) else { return Ok(()) };
-        let from_source = matches!(self.spec.entry, Entry::Source { .. });
         let in_order = self.ledger.rows.values().filter(|stored| !stored.left_order);
         let earlier = in_order.map(|stored| &stored.row).find(|row| {
             let before = order_of(&row.id.0) < order_of(id) && row.order_key.as_ref() == Some(&key);
             // What a step has just said need not be in the ledger.
             let known = !self.heard.contains(&row.id.0);
-            // Parts of a split may be overtaken: nobody knows their place among others. What is put through again by
-            // hand does not wait for what the source will give again.
-            let has_place = !row.id.0.contains('/') && (!row.open || from_source);
+            // Parts of a split may be overtaken: nobody knows their place among others.
+            let has_place = !row.id.0.contains('/');
             before && has_place && !row.status.is_settled() && known && self.world.effects(step, &row.id.0) == 0
         });
         match earlier {

@@ -351,7 +351,7 @@ fn what_stands_where() {
         &[
             (
                 "a.rs",
-                "todo!()\nunimplemented!(\"x\")\n#[ignore = \"slow\"]\n// FIXME: x\n// XXX\n// TODO y\nmy_todo!()\nAXXXB\n",
+                "todo!()\nunimplemented!(\"x\")\n#[ignore = \"slow\"]\n// FIXME: x\n// XXX\n// TODO y\nmy_todo!()\nAXXXB\n#[ignore = \"started by the test below\"]\n",
             ),
             ("b.md", "TODO"),
         ],
@@ -442,6 +442,7 @@ fn codes_that_tests_produce() {
         ("tests/guests/destination/src/lib.rs", "const CODE: &str = \"a-b\";\n"),
         ("tests/tidy/src/a.rs", in_test),
         ("host/cli/src/a.rs", in_test),
+        ("host/host/src/a.rs", in_test),
     ] {
         check(&[], &[(path, text)], &missing);
         check(&[("a-b", "why")], &[(path, text)], &[]);

@@ -395,6 +395,9 @@ fn cut_short_anywhere() {
         "key keys=2 r0@0:later,unknown+ r3@0:retry",
     ];
     for route in routes {
+        // Late enough, a cancel finds that the run has come to the end it has anyway.
+        let whole = summary(&mut life(route), Accidents::default());
+        let ends = whole.split(' ').next().unwrap_or_default();
         for at in 0..40 {
             let crash = Accidents { crash_at: Some(at), ..Accidents::default() };
             let cancel = Accidents { cancel_at: Some(at), ..Accidents::default() };
@@ -404,7 +407,7 @@ fn cut_short_anywhere() {
             let mut cut = life(route);
             let found = summary(&mut cut, cancel);
             assert!(
-                found.starts_with("cancelled(run-cancelled)") || found.starts_with("ok"),
+                found.starts_with("cancelled(run-cancelled)") || found.starts_with(ends),
                 "{route} at {at}: {found}"
             );
             cut.heal().unwrap_or_else(|error| panic!("{route}, cancelled at {at}: {error}"));

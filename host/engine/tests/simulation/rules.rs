@@ -210,7 +210,8 @@ fn nothing_is_applied(ledger: &MemLedger, world: &World, spec: &RunSpec) -> Chec
     for stored in ledger.rows.values().filter(|stored| stored.row.open) {
         let (id, status) = (&stored.row.id.0, stored.row.status);
         let left = (0..spec.steps.len()).find(|step| world.effects(*step, id) > 0);
-        if let Some(step) = left.filter(|_| !is_undo(status) && !(status == Status::Skipped && stored.decided)) {
+        let decided = status == Status::Skipped && stored.decided;
+        if let Some(step) = left.filter(|_| !is_undo(status) && !decided) {
             return Err(format!("invariant 6: the run was undone, {id} is {status} and step {step} still has it"));
         }
     }

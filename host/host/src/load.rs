@@ -9,7 +9,9 @@ use crossdock_engine::driver::StepPort;
 use crossdock_engine::ports::{Abilities, CallError, DestinationPort, Idempotency, Ledger, SourcePort};
 use crossdock_model::{Explained, HandlerPlace, PluginName, StepName};
 use crossdock_route::{Mistake, Place, PluginUse, Rate, Route, RouteAbilities, SecretFrom, StepAbilities, Want, codes};
-use crossdock_sandbox::{DirGrant, Grants, Instance, Limits, Plugin, Role, Sandbox, SandboxError, SecretGrant};
+use crossdock_sandbox::{
+    Description, DirGrant, Grants, Instance, Limits, Plugin, Role, Sandbox, SandboxError, SecretGrant,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -189,12 +191,7 @@ impl Loader<'_> {
         }
         let Some(Some(plugin)) = plugins.get(&uses.plugin) else { return Ok(None) };
         let description = plugin.description();
-        let mut checked = StepAbilities::of(match description.role {
-            Role::Source => crossdock_route::Role::Source,
-            Role::Transformer => crossdock_route::Role::Transformer,
-            Role::Destination => crossdock_route::Role::Destination,
-        });
-        checked.wants = description.wants.iter().filter_map(want).collect();
+        let mut checked = described(description);
         let connector = self.connectors.get(self.project, plugin.digest(), uses, spot.rate);
         let opened = |port, checked, connector| Opened { port, checked, digest: plugin.digest().to_owned(), connector };
         let fits = match spot.place {
@@ -229,15 +226,7 @@ impl Loader<'_> {
         match configured {
             Ok(port) => {
                 let abilities = port.abilities();
-                checked.re_reads = abilities.re_reads;
-                checked.compensates = abilities.compensates;
-                checked.probes = abilities.probes;
-                checked.idempotency = match abilities.idempotency {
-                    Idempotency::NativeKey => crossdock_route::Idempotency::NativeKey,
-                    Idempotency::Upsert => crossdock_route::Idempotency::Upsert,
-                    Idempotency::Probe => crossdock_route::Idempotency::Probe,
-                    Idempotency::None => crossdock_route::Idempotency::None,
-                };
+                configured_so(&mut checked, &abilities);
                 Ok(Some(opened(Some(port), checked, connector)))
             }
             Err(CallError::Host(error)) => Err(error.into()),
@@ -364,6 +353,30 @@ impl Loader<'_> {
             ..Instance::new(self.route.name().clone(), step, settings)
         })
     }
+}
+
+/// What a plugin says of itself, before it has settings.
+fn described(description: &Description) -> StepAbilities {
+    let mut checked = StepAbilities::of(match description.role {
+        Role::Source => crossdock_route::Role::Source,
+        Role::Transformer => crossdock_route::Role::Transformer,
+        Role::Destination => crossdock_route::Role::Destination,
+    });
+    checked.wants = description.wants.iter().filter_map(want).collect();
+    checked
+}
+
+/// The same with what it can do with its settings.
+fn configured_so(checked: &mut StepAbilities, abilities: &Abilities) {
+    checked.re_reads = abilities.re_reads;
+    checked.compensates = abilities.compensates;
+    checked.probes = abilities.probes;
+    checked.idempotency = match abilities.idempotency {
+        Idempotency::NativeKey => crossdock_route::Idempotency::NativeKey,
+        Idempotency::Upsert => crossdock_route::Idempotency::Upsert,
+        Idempotency::Probe => crossdock_route::Idempotency::Probe,
+        Idempotency::None => crossdock_route::Idempotency::None,
+    };
 }
 
 fn want(want: &crossdock_sandbox::Want) -> Option<Want> {

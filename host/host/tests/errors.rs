@@ -64,14 +64,17 @@ fn open(dir: &Path) -> Host {
     Host::open(options).unwrap()
 }
 
-/// The embedder ends its runtime while a run is under way: the run ends with it, and the next one goes on.
+/// The embedder starts a route twice, and then ends its runtime: the run ends with it, and the next one goes on.
 #[test]
-fn a_run_whose_runtime_is_gone() {
+fn a_run_under_way_whose_runtime_goes() {
     let dir = project("1 one\n2 two\n");
     let host = open(dir.path());
     let first = runtime();
     // Nothing of it is done before somebody waits for this runtime again.
     let running = first.block_on(host.run(&dir.path().join("copy.toml"))).unwrap();
+    let second = runtime().block_on(host.run(&dir.path().join("copy.toml")));
+    let message = ["starting route copy: a run of it is under way in this process"];
+    check(second, "route-busy", ErrorClass::Environment, &message, "Wait for the run to end");
     drop(first);
     let answer = runtime().block_on(running.finish());
     check(answer, "host-internal", ErrorClass::Internal, &["the run ended without an answer"], "Run the route again");

@@ -149,7 +149,7 @@ pub struct Machine {
     next_number: BatchNumber,
     /// Records after the checkpoint of which something is known.
     open: HashMap<Vec<u8>, RecordRow>,
-    /// Records that are in the ledger and not settled; the source may give them again.
+    /// Records that are in the ledger and not settled, or were when this run began: the source may give them again.
     unsettled: HashSet<Vec<u8>>,
     reading: bool,
     empty_pages: u32,

@@ -82,6 +82,7 @@ impl Machine {
         let mut event = self.event(EventKind::ConnectorDown, Some(name), message);
         event.data = serde_json::json!({ "until": until, "unauthorized": unauthorized, "failure": failure });
         self.events.push(event);
+        self.write_down_events();
         self.actions.push(Action::Announce(step, Some(down)));
         if now.ms_since(since) >= limits.total_ms {
             self.give_up_on(step, failure.clone(), unauthorized);
@@ -114,6 +115,16 @@ impl Machine {
         let name = self.spec.steps[step].name.clone();
         let event = self.event(EventKind::ConnectorUp, Some(name.clone()), format!("step {name} can be used again"));
         self.events.push(event);
+        self.write_down_events();
+    }
+
+    /// That a connector cannot be used is to be seen while it lasts, not only with the next batch.
+    fn write_down_events(&mut self) {
+        let number = self.next_number();
+        let mut commit = self.commit_of(number);
+        commit.closes = true;
+        commit.events = std::mem::take(&mut self.events);
+        self.push_commit(commit);
     }
 
     /// Asks connectors whose time has come, if anything waits for them.

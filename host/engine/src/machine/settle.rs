@@ -208,11 +208,10 @@ impl Machine {
         self.totals.resumed += commit.resumed;
         self.totals.counts.merge(&commit.counts);
         for row in &commit.rows {
-            let settled = row.open || row.status.is_settled();
-            match settled {
-                true => self.unsettled.remove(row.id.0.as_bytes()),
-                false => self.unsettled.insert(row.id.0.clone().into_bytes()),
-            };
+            // Also when it is settled later in this run: the source may give it from a list that it made before.
+            if !row.open && !row.status.is_settled() {
+                self.unsettled.insert(row.id.0.clone().into_bytes());
+            }
             let Some(due) = row.due else { continue };
             if row.status == Status::RollingBack {
                 self.will_undo(due);

@@ -75,8 +75,12 @@ impl Cache {
         if !meta.is_dir() {
             return Err(not_ours("it is a symbolic link"));
         }
+        let us = rustix::process::geteuid().as_raw();
+        if meta.uid() != us {
+            // Whoever it belongs to could put code there, whatever its permissions say.
+            return Err(not_ours(&format!("it belongs to user {} and this is user {us}", meta.uid())));
+        }
         if meta.mode() & 0o077 != 0 {
-            // Only the owner can do this.
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
                 .map_err(|error| not_ours(&format!("others have access to it, and that cannot be changed: {error}")))?;
         }
@@ -175,7 +179,7 @@ fn read_or_make_key(path: &Path) -> io::Result<[u8; 32]> {
     }
 }
 
-/// The key, if there is one that only its owner can read. Any other is thrown away, and with it all
+/// The key, if there is one that is ours and that only we can read. Any other is thrown away, and with it all
 /// entries that were written under it.
 fn read_key(path: &Path) -> io::Result<Option<[u8; 32]>> {
     let mut file = match fs::File::open(path) {
@@ -184,7 +188,8 @@ fn read_key(path: &Path) -> io::Result<Option<[u8; 32]>> {
         Err(error) => return Err(error),
     };
     let mut key = Vec::new();
-    let is_private = file.metadata()?.mode() & 0o077 == 0;
+    let meta = file.metadata()?;
+    let is_private = meta.mode() & 0o077 == 0 && meta.uid() == rustix::process::geteuid().as_raw();
     (&mut file).take(64).read_to_end(&mut key)?;
     match <[u8; 32]>::try_from(key) {
         Ok(key) if is_private => Ok(Some(key)),
@@ -242,6 +247,20 @@ mod tests {
         check(|dir, _| fs::write(dir.join(KEY_FILE), b"short").unwrap(), None);
         let open = fs::Permissions::from_mode(0o755);
         check(|dir, _| fs::set_permissions(dir, open).unwrap(), Some(b"code"));
+    }
+
+    #[test]
+    fn a_folder_of_someone_else_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        // Only root can give a folder away; another user cannot have one that is someone else's and is private.
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(dir.path(), Some(12_345), None).unwrap();
+            let error = Cache::open(dir.path(), [7; 32]).unwrap_err();
+            assert!(error.to_string().contains("it belongs to user 12345 and this is user 0"), "{error}");
+        }
+        if !rustix::process::geteuid().is_root() {
+            assert!(matches!(Cache::open(Path::new("/"), [7; 32]), Err(CacheError::NotOurs { .. })));
+        }
     }
 
     #[test]

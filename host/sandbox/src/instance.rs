@@ -242,7 +242,12 @@ impl Keeper {
             *slot = Some(live);
             Ok(abilities)
         };
-        self.loaded.shared.spawn(task).await.map_err(fault::internal)?
+        self.loaded.shared.spawn(task).await.map_err(|why| self.lost("configure", &why))?
+    }
+
+    /// What ended a call that is no answer of the plugin: a mistake of ours.
+    fn lost(&self, call: &str, why: &str) -> CallError {
+        fault::internal(format!("{call} of the plugin {} has no answer: {why}", self.identity.place()))
     }
 
     async fn start(self: &Arc<Self>) -> Result<(Live, Abilities), CallError> {
@@ -343,7 +348,7 @@ impl Keeper {
             }
             answer
         };
-        self.loaded.shared.spawn(task).await.map_err(fault::internal)?
+        self.loaded.shared.spawn(task).await.map_err(|why| self.lost(call, &why))?
     }
 
     /// Asks whether the other system can be used now.

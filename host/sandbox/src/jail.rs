@@ -85,7 +85,7 @@ fn confine() -> io::Result<()> {
     let rules = ALLOWED.iter().map(|call| (*call, Vec::new())).chain(some);
     let refuse = SeccompAction::Errno(u32::try_from(libc::EPERM).map_err(io::Error::other)?);
     let architecture = std::env::consts::ARCH.try_into().map_err(failed)?;
-    let rules = rules.map(|(call, rule)| (i64::from(call), rule)).collect();
+    let rules = rules.collect();
     let filter = SeccompFilter::new(rules, refuse, SeccompAction::Allow, architecture).map_err(failed)?;
     let program = BpfProgram::try_from(filter).map_err(failed)?;
     seccompiler::apply_filter(&program).map_err(|error| io::Error::other(error.to_string()))
@@ -95,4 +95,66 @@ fn confine() -> io::Result<()> {
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))))]
 fn confine() -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::disallowed_types
+)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// What is tried within the jail, and by whom it is stopped.
+    type Attempt = (&'static str, fn() -> io::Result<()>);
+
+    const ATTEMPTS: &[Attempt] = &[
+        ("open a file", || std::fs::File::open("/etc/passwd").map(drop)),
+        ("make a file", || std::fs::write("/tmp/crossdock-jail", "x")),
+        ("list a folder", || std::fs::read_dir("/").map(drop)),
+        ("connect", || std::net::TcpStream::connect("127.0.0.1:1").map(drop)),
+        ("listen", || std::net::TcpListener::bind("127.0.0.1:0").map(drop)),
+        ("start a process", || Command::new("/bin/true").status().map(drop)),
+        ("start a thread", || std::thread::Builder::new().spawn(|| {}).map(drop)),
+        ("signal another process", || Ok(rustix::process::test_kill_process(rustix::process::Pid::INIT)?)),
+        ("lift a limit", || {
+            let limit = Rlimit { current: Some(1 << 40), maximum: Some(1 << 40) };
+            Ok(setrlimit(Resource::As, limit)?)
+        }),
+    ];
+
+    /// Runs in a process of its own, because there is no way out of the jail.
+    #[test]
+    #[ignore = "started by the test below"]
+    fn within() {
+        enter(Bounds { memory_max_bytes: 1 << 30, cpu_time_max_s: 10 }).unwrap();
+        for (what, attempt) in ATTEMPTS {
+            let answer = match attempt() {
+                Ok(()) => "can".to_owned(),
+                Err(error) => format!("{:?}", error.kind()),
+            };
+            println!("{what}: {answer};");
+        }
+        // What it is there for is still possible.
+        let memory = vec![1_u8; 64 << 20];
+        println!("compute: {};", memory.iter().map(|b| u64::from(*b)).sum::<u64>());
+        println!("too much: {};", Vec::<u8>::new().try_reserve(2 << 30).is_err());
+    }
+
+    #[test]
+    fn nothing_but_computing_is_left() {
+        let this = std::env::current_exe().unwrap();
+        let arguments = ["--exact", "jail::tests::within", "--ignored", "--nocapture", "--test-threads=1"];
+        let told = Command::new(this).args(arguments).output().unwrap();
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        for (what, _) in ATTEMPTS {
+            assert!(told.contains(&format!("{what}: PermissionDenied;")), "{what}: {told}");
+        }
+        assert!(told.contains("compute: 67108864;"), "{told}");
+        assert!(told.contains("too much: true;"), "{told}");
+    }
 }

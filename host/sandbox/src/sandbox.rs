@@ -214,7 +214,7 @@ impl Sandbox {
     /// When the file is not a plugin for this host, with the first reason found.
     pub async fn load(&self, path: impl Into<PathBuf>) -> Result<Plugin, SandboxError> {
         let path = path.into();
-        let admitted = self.blocking(&path, |shared, path| admit(shared, path)).await?;
+        let admitted = self.blocking(&path, admit).await?;
         let (file, component) = match admitted {
             (file, Found::Compiled(component)) => (file, *component),
             (file, Found::Bytes(bytes)) => {

@@ -129,7 +129,10 @@ fn mistakes_of_the_host_are_not_held_against_the_plugin() {
     let stopped = Sandbox::new(config(Stopped)).unwrap();
     let plugin = wait(stopped.load(file("guest-transformer"))).unwrap();
     let port = wait(plugin.transformer(instance("control"))).unwrap();
-    check(host_error(wait(port.transform(batch(&["one"])))), &["a panic of the host's own"]);
+    check(
+        host_error(wait(port.transform(batch(&["one"])))),
+        &["transform of the plugin guest-transformer at step here of route tests", "a panic of the host's own"],
+    );
 }
 
 /// What it says instead is kept in the message.

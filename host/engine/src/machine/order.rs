@@ -1,44 +1,64 @@
 //! Order by key: records that share a key reach a destination one after the other, and none goes past an earlier one
 //! that is not settled. Other keys are not held up.
 
-use super::Machine;
 use super::flight::Flight;
+use super::{BatchNumber, Machine};
 use crate::codes;
 use crate::ports::RecordRow;
 use crossdock_model::{Failure, RecordId, Status};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// Where a record stands in the order of the source, as far as that is known: the batch it came with, and its place in
+/// it. What an earlier run left comes before.
+type Place = (BatchNumber, u32);
+
 /// Who is not settled, by key, in the order of the source.
 #[derive(Debug, Default)]
-pub(super) struct Order(HashMap<Vec<u8>, Vec<RecordId>>);
+pub(super) struct Order(HashMap<Vec<u8>, Vec<(Place, RecordId)>>);
 
 impl Order {
     pub(super) fn new(blocking: Vec<(Vec<u8>, RecordId)>) -> Self {
         let mut order = Self::default();
-        for (key, id) in blocking {
-            order.block(&key, &id);
+        for (place, (key, id)) in (0_u32..).zip(blocking) {
+            order.block(&key, &id, None, (0, place));
         }
         order
     }
 
-    fn block(&mut self, key: &[u8], id: &RecordId) {
+    /// A part comes where the record came that it is from.
+    fn block(&mut self, key: &[u8], id: &RecordId, parent: Option<&RecordId>, place: Place) {
         let waiting = self.0.entry(key.to_vec()).or_default();
-        if !waiting.contains(id) {
-            waiting.push(id.clone());
+        if waiting.iter().any(|(_, other)| other == id) {
+            return;
         }
+        let of_parent = waiting.iter().find(|(_, other)| Some(other) == parent).map(|(place, _)| *place);
+        let place = of_parent.unwrap_or(place);
+        let at = waiting.partition_point(|(other, _)| *other <= place);
+        waiting.insert(at, (place, id.clone()));
     }
 
     /// The record is settled: those that may wait for it.
     fn settle(&mut self, key: &[u8], id: &RecordId) -> Vec<RecordId> {
         let Some(waiting) = self.0.get_mut(key) else { return Vec::new() };
-        let Some(at) = waiting.iter().position(|other| other == id) else { return Vec::new() };
+        let Some(at) = waiting.iter().position(|(_, other)| other == id) else { return Vec::new() };
         waiting.remove(at);
-        let next = if at == 0 { waiting.clone() } else { Vec::new() };
+        let next = if at == 0 { waiting.iter().map(|(_, other)| other.clone()).collect() } else { Vec::new() };
         if waiting.is_empty() {
             self.0.remove(key);
         }
         next
     }
+}
+
+/// The place of the record that a member of a flight came as, or is a part of.
+fn place_of(flight: &Flight, member: u32) -> Place {
+    let mut came = member;
+    while let Some(parent) = flight.notes.get(&came).and_then(|note| note.parent.as_ref()) {
+        let found = (0..came).find(|&other| flight.ids.get(other as usize) == Some(parent.0.as_bytes()));
+        let Some(found) = found else { break };
+        came = found;
+    }
+    (flight.number, came)
 }
 
 /// Whether nothing happens to a record before its turn has come.
@@ -82,14 +102,20 @@ impl Machine {
         let before = flight.live[..position].iter().filter(|other| flight.order_keys.get(other) == Some(key));
         let here: BTreeMap<RecordId, Status> = before.map(|&other| (flight.id(other), flight.status(other))).collect();
         let waiting = self.order.0.get(key).map_or(&[][..], Vec::as_slice);
-        let (ahead, behind) = waiting.split_at(waiting.iter().position(|other| *other == id).unwrap_or(waiting.len()));
+        // One that does not wait yet comes where it came.
+        let place = place_of(flight, flight.live[position]);
+        let own = waiting.iter().position(|(_, other)| *other == id);
+        let own = own.unwrap_or_else(|| waiting.partition_point(|(other, _)| *other <= place));
+        let (ahead, behind) = waiting.split_at(own);
         let stuck = [Status::Pending, Status::Indeterminate];
         // Rows come in the order of their times, which need not be that of the source.
-        let holds_up = |(other, status): &(&RecordId, &Status)| stuck.contains(status) && !behind.contains(other);
+        let holds_up = |(other, status): &(&RecordId, &Status)| {
+            stuck.contains(status) && !behind.iter().any(|(_, waits)| waits == *other)
+        };
         if let Some((earlier, _)) = here.iter().find(holds_up) {
             return Some(earlier.clone());
         }
-        ahead.iter().find(|other| !here.contains_key(other)).cloned()
+        ahead.iter().map(|(_, other)| other).find(|other| !here.contains_key(other)).cloned()
     }
 
     /// Puts positions in turns: in each, a key appears once.
@@ -125,7 +151,8 @@ impl Machine {
     pub(super) fn note_blockers(&mut self, flight: &Flight) {
         for (&member, key) in &flight.order_keys {
             if matches!(flight.status(member), Status::Pending | Status::Indeterminate) {
-                self.order.block(key, &flight.id(member));
+                let parent = flight.notes.get(&member).and_then(|note| note.parent.as_ref());
+                self.order.block(key, &flight.id(member), parent, place_of(flight, member));
             }
         }
     }
@@ -143,7 +170,8 @@ impl Machine {
             if status.is_settled() {
                 free.extend(self.order.settle(key, &id));
             } else if status != Status::New && status != Status::Processing {
-                self.order.block(key, &id);
+                let parent = flight.notes.get(&member).and_then(|note| note.parent.as_ref());
+                self.order.block(key, &id, parent, place_of(flight, member));
             }
         }
         self.let_go(free, &here);

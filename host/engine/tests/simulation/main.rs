@@ -2,7 +2,7 @@
 //! crashes, cancels and misbehaviour at any moment, and after every step the invariants are checked.
 //!
 //! A seed gives the same life of a route every time. `CROSSDOCK_SIMULATION_SEEDS=200000` lives that many lives
-//! instead of a thousand; `CROSSDOCK_SIMULATION_SEED=4711` lives one and prints all that happened in it.
+//! instead of a thousand, and `CROSSDOCK_SIMULATION_FROM=1000000` begins with that seed; `CROSSDOCK_SIMULATION_SEED=4711` lives one and prints all that happened in it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
@@ -44,13 +44,14 @@ fn lives_of_routes() {
         return lived.unwrap();
     }
     let seeds = number("CROSSDOCK_SIMULATION_SEEDS").unwrap_or(SEEDS);
+    let from = number("CROSSDOCK_SIMULATION_FROM").unwrap_or(0);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     let violations = Mutex::new(BTreeMap::<String, Vec<u64>>::new());
     std::thread::scope(|scope| {
         for first in 0..threads {
             let violations = &violations;
             scope.spawn(move || {
-                for seed in (first..seeds).step_by(threads as usize) {
+                for seed in (from + first..from + seeds).step_by(threads as usize) {
                     if let Err(violation) = scenario::live(seed, &mut None) {
                         let kind = violation.chars().filter(|c| !c.is_ascii_digit()).take(70).collect();
                         violations.lock().unwrap().entry(kind).or_default().push(seed);

@@ -45,7 +45,12 @@ impl Life {
                 continue;
             }
             match row.status {
-                Status::Failed | Status::Rejected if !row.open && !source && self.rng.one_in(8) => self.edit(&row),
+                // What is applied does not say in which generation, so it could not be undone under its key after that.
+                Status::Failed | Status::Rejected
+                    if row.applied.is_empty() && !row.open && !source && self.rng.one_in(8) =>
+                {
+                    self.edit(&row);
+                }
                 Status::RolledBack if !row.open && !row.id.0.contains('/') && self.rng.one_in(8) => self.edit(&row),
                 Status::RolledBack if row.open && self.rng.one_in(12) => self.leave_out(&row),
                 Status::Pending | Status::Failed | Status::Indeterminate if !source && self.rng.one_in(15) => {

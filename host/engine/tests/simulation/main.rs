@@ -2,7 +2,8 @@
 //! crashes, cancels and misbehaviour at any moment, and after every step the invariants are checked.
 //!
 //! A seed gives the same life of a route every time. `CROSSDOCK_SIMULATION_SEEDS=200000` lives that many lives
-//! instead of a thousand, and `CROSSDOCK_SIMULATION_FROM=1000000` begins with that seed; `CROSSDOCK_SIMULATION_SEED=4711` lives one and prints all that happened in it.
+//! instead of a thousand, and `CROSSDOCK_SIMULATION_FROM=1000000` begins with that seed.
+//! `CROSSDOCK_SIMULATION_SEED=4711` lives one and prints all that happened in it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;

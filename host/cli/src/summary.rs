@@ -13,7 +13,8 @@ const FAILURES_SHOWN: usize = 3;
 /// The most lines of a failure's detail that are shown with a summary.
 const DETAIL_LINES: usize = 8;
 /// Of which statuses failures are shown, the worst first.
-const NOT_WELL: [Status; 4] = [Status::RollbackFailed, Status::Indeterminate, Status::Failed, Status::Rejected];
+const NOT_WELL: [Status; 5] =
+    [Status::RollbackFailed, Status::Indeterminate, Status::Failed, Status::Rejected, Status::RolledBack];
 
 /// Writes how a run ended. `route` is its file, if it is known.
 ///
@@ -207,6 +208,10 @@ fn next(out: &Out, report: &RunReport, route: Option<&Path>) -> Vec<Next> {
         next.push((out.command(&format!("rollback resume --run {run}")), what));
         let what = "when you undid it by hand".to_owned();
         next.push((out.command("rollback mark-done --record ID --reason TEXT"), what));
+    }
+    if has(Status::RolledBack) {
+        let what = "begins anew, with new content".to_owned();
+        next.push((out.command("resync --record ID --edit FILE"), what));
     }
     if report.rolling_back > 0 {
         let what = format!("goes on undoing the {} left", count(report.rolling_back, "record"));

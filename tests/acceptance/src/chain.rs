@@ -221,6 +221,12 @@ impl Ledgers {
         self.story(order).into_iter().filter(changes).collect()
     }
 
+    /// When something was first done for an order, among all that was done: `("S-00007", "stock created")`.
+    #[must_use]
+    pub fn place_of(&self, order: &str, what: &str) -> Option<usize> {
+        self.requests.iter().position(|request| request.order == order && request.what == what)
+    }
+
     /// How many requests other than questions a service got, for any order.
     #[must_use]
     pub fn requests_at(&self, service: &str) -> usize {

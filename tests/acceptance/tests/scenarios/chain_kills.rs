@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 use crossdock_acceptance::{Chain, Dice, until};
-use serde_json::json;
-use std::collections::BTreeSet;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How many kills, unless `CROSSDOCK_KILLS` says more.
@@ -110,6 +110,9 @@ fn each_order_is_in_all_three_or_in_none() -> Result<()> {
 }
 
 fn everything_agrees(chain: &Chain, refuses: &[BTreeSet<String>; 2]) -> Result<()> {
+    let unsettled = "new,processing,pending,failed,rejected,indeterminate,rolling-back,rollback-failed";
+    let left: Vec<Value> = chain.records(&["--status", unsettled])?;
+    assert!(left.is_empty(), "left: {left:#?}");
     let ledgers = chain.ledgers()?;
     let none: BTreeSet<&str> = refuses.iter().flatten().map(String::as_str).collect();
     let whole = chain.orders().iter().map(|order| order.id.as_str()).filter(|id| !none.contains(id));
@@ -126,6 +129,14 @@ fn everything_agrees(chain: &Chain, refuses: &[BTreeSet<String>; 2]) -> Result<(
         let marks = ledgers.marks(&order.id).len();
         let calls = if none.contains(order.id.as_str()) { 1 + expected.len() / 2 } else { 1 };
         assert_eq!(marks, calls, "{}: {:?}", order.id, ledgers.marks(&order.id));
+    }
+    let mut customers: BTreeMap<&str, Vec<Option<usize>>> = BTreeMap::new();
+    for order in chain.orders() {
+        let place = ledgers.place_of(&order.id, "stock created");
+        customers.entry(&order.customer).or_default().push(place);
+    }
+    for (customer, places) in customers {
+        assert!(places.is_sorted(), "the orders of customer {customer} did not stay in their order: {places:?}");
     }
     chain.verify()?;
     let again = chain.run_json()?.exits(0).json()?;

@@ -164,15 +164,25 @@ impl Life {
             }
             let Some(step) = self.steps.iter().position(|step| step.name == row.step) else { continue };
             let applied = self.world.effects(step, &row.id.0) > 0;
-            let status = match applied {
-                false => Status::Failed,
-                true if step + 1 == self.steps.len() => Status::Ok,
-                true => Status::Skipped,
-            };
+            let next = self.steps.get(step + 1).map(|next| next.name.clone());
+            let now = Timestamp(self.now);
             self.ledger.decide(&row.id.0, |row| {
-                (row.status, row.due) = (status, None);
-                if status == Status::Ok {
-                    row.applied.push(by_a_person(&row.step, false));
+                row.due = None;
+                if !applied {
+                    row.status = Status::Failed;
+                    return;
+                }
+                let target_id = format!("{}@{step}", row.id);
+                row.applied.push(Applied { target_id, ..by_a_person(&row.step, false) });
+                row.failure = None;
+                match next {
+                    None => row.status = Status::Ok,
+                    Some(next) => {
+                        // What this step was given is what the next one is given.
+                        (row.status, row.step) = (Status::Pending, next);
+                        (row.attempts, row.spent, row.since) = (0, 0, None);
+                        row.due = (!row.open).then_some(now);
+                    }
                 }
             });
         }

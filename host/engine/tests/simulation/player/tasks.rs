@@ -3,12 +3,17 @@
 use super::{Checked, Player, Status};
 use crate::ledger::{Kind, TaskId, next_generation};
 use crossdock_engine::plan::{Role, Rollback};
-use crossdock_engine::ports::{AttemptKind, BatchCommit, HandlerTask, RecordRow, RunEnd};
+use crossdock_engine::ports::{Applied, AttemptKind, BatchCommit, HandlerTask, RecordRow, RunEnd};
 use crossdock_model::{HandlerKind, HandlerPlace, RunStatus, StepName, idempotency_key};
 use std::collections::BTreeSet;
 
 fn attribute<'t>(task: &'t HandlerTask, name: &str) -> &'t [u8] {
     task.attributes.iter().find(|(key, _)| key == name).map_or(&[], |(_, value)| value)
+}
+
+/// Steps always give receipts here, people never.
+fn by_a_person(applied: &Applied) -> bool {
+    applied.receipt.is_empty()
 }
 
 impl Player<'_> {
@@ -42,10 +47,11 @@ impl Player<'_> {
             }
             // What a rollback finds out was applied is no success.
             let undoing = matches!(row.status, Status::RollingBack | Status::RollbackFailed);
-            for applied in row.applied.iter().filter(|_| !undoing && row.status != Status::Ok) {
+            for applied in row.applied.iter().filter(|one| !undoing && row.status != Status::Ok && !by_a_person(one)) {
                 self.success_told(&applied.step, &row.id.0, row.generation, &needed)?;
             }
-            if row.status == Status::Ok {
+            // What a person said is told to nobody.
+            if row.status == Status::Ok && !row.applied.iter().any(by_a_person) {
                 self.successes_told(&row.id.0, row.generation, &needed)?;
             }
         }

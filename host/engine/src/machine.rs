@@ -308,7 +308,7 @@ impl Machine {
             Input::Committed => self.commits_under_way = self.commits_under_way.saturating_sub(1),
             Input::Due(due) => self.on_due(due),
             Input::Loaded(rows) => self.on_loaded(rows),
-            Input::HandlersIdle(notices) => self.handlers_idle = notices,
+            Input::HandlersIdle(notices) => self.handlers_idle = self.handlers_idle.max(notices),
             Input::Woke => self.woken_at = None,
             Input::Acked(result) => self.on_acked(result),
             Input::Cancel => self.cancelled = true,

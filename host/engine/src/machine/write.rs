@@ -48,7 +48,9 @@ impl Machine {
                 return self.write_down_held(flight);
             }
         }
-        let positions: Vec<usize> = flight.portions.iter().flatten().copied().collect();
+        let mut positions: Vec<usize> = flight.portions.iter().flatten().copied().collect();
+        // Turns mix them; what is said of the records is said in the order of the batch.
+        positions.sort_unstable();
         if positions.is_empty() {
             return self.leave_destination(flight);
         }

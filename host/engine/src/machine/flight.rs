@@ -1,6 +1,7 @@
 //! A batch on its way through the steps.
 
 use super::BatchNumber;
+use crate::codes;
 use crate::plan::Retry;
 use crate::ports::{AttemptRow, HandlerTask, RecordRow, StateWrite, StepCounts};
 use crossdock_model::{Attribute, Batch, Checkpoint, Column, Failure, RecordId, Status, StepName, Timestamp};
@@ -258,7 +259,8 @@ impl Flight {
             note.attempts = row.attempts;
             // What waits goes on with its retries; what was given up begins anew, also if its first attempt was
             // interrupted.
-            let waits = row.due.is_some() && row.spent < retry.attempts;
+            let in_turn = row.failure.as_ref().is_some_and(|failure| failure.code == codes::WAITS_FOR_ORDER.name);
+            let waits = (row.due.is_some() || in_turn) && row.spent < retry.attempts;
             note.spent = if waits { row.spent } else { 0 };
             note.since = if waits { row.since } else { None };
         }

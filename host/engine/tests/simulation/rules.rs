@@ -106,6 +106,7 @@ fn row_is_true(row: &RecordRow, world: &World, spec: &RunSpec, place: usize, bus
         }
         if let (Some(due), Some(since), Status::Pending) = (row.due, row.since, row.status)
             && row.failure.is_some()
+            && !waits_for_order(row)
             && due.ms_since(since) > spec.retry.total_ms
         {
             return Err(format!("invariant 8: {id} is due {due:?}, its first attempt began {since:?}"));

@@ -5,6 +5,7 @@ mod bad_input;
 mod chain_handlers;
 mod chain_kills;
 mod chain_outages;
+mod chain_poison;
 mod chain_rollback;
 mod guests;
 mod kills;

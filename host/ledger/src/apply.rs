@@ -58,7 +58,7 @@ pub(crate) fn begin_run(work: &mut Work<'_>, start: RunStart) -> Done<RunOpening
     let open = ask::open(work, route)?;
     let stored = StoredRoute::by_key(work.conn, route)?;
     let mut open = ask::rows(work, open)?;
-    for stored in ask::rolled_back(work, route)? {
+    for stored in ask::given_again(work, route)? {
         let run = work.run_id(stored.run)?;
         open.push(stored.with_payload(Payload::Unchanged, run));
     }

@@ -8,8 +8,11 @@ use crossdock_engine::ports::{DueRows, Payload, RecordRow};
 use crossdock_model::{RecordId, RouteName, RunId, Status, Timestamp};
 use rusqlite::OptionalExtension;
 
-/// How many records that were rolled back a run is told of; it keeps them in memory.
-const ROLLED_BACK_KNOWN_MAX: u32 = 100_000;
+/// How many records of each status that a source may give again a run is told of; it keeps them in memory.
+const GIVEN_AGAIN_MAX: u32 = 100_000;
+/// Statuses of settled records of which a run has to know if their source gives them again.
+const GIVEN_AGAIN: [Status; 5] =
+    [Status::Failed, Status::Rejected, Status::Skipped, Status::Cancelled, Status::RolledBack];
 
 /// The open records of a route, oldest first.
 pub(crate) fn open(work: &Work<'_>, route: i64) -> Result<Vec<StoredRecord>, LedgerError> {
@@ -17,15 +20,21 @@ pub(crate) fn open(work: &Work<'_>, route: i64) -> Result<Vec<StoredRecord>, Led
     work.conn.prepare_cached(&sql)?.query_and_then([route], StoredRecord::read)?.collect()
 }
 
-/// Records that were rolled back and are not open, the latest ones: if their source gives one again it begins anew,
-/// under other keys.
-pub(crate) fn rolled_back(work: &Work<'_>, route: i64) -> Result<Vec<StoredRecord>, LedgerError> {
+/// Records that are settled in another way than ok and not open, the latest ones of each status.
+pub(crate) fn given_again(work: &Work<'_>, route: i64) -> Result<Vec<StoredRecord>, LedgerError> {
     let sql = format!(
-        "SELECT {} FROM record r WHERE r.route = ?1 AND r.status = 'rolled-back' AND r.open = 0
-         ORDER BY r.at DESC LIMIT {ROLLED_BACK_KNOWN_MAX}",
+        "SELECT {} FROM record r WHERE r.route = ?1 AND r.status = ?2 AND r.open = 0
+         ORDER BY r.at DESC LIMIT {GIVEN_AGAIN_MAX}",
         record::COLUMNS
     );
-    work.conn.prepare_cached(&sql)?.query_and_then([route], StoredRecord::read)?.collect()
+    let mut statement = work.conn.prepare_cached(&sql)?;
+    let mut found = Vec::new();
+    for status in GIVEN_AGAIN {
+        for stored in statement.query_and_then((route, status.as_str()), StoredRecord::read)? {
+            found.push(stored?);
+        }
+    }
+    Ok(found)
 }
 
 /// Open records for which something was or may have been applied, without their payloads.

@@ -138,11 +138,9 @@ fn decided(before: &StoredRecord, decision: &Decision, next: Option<StepName>) -
     match decision.status {
         Status::Ok => {
             after.failure = None;
-            if decision.target_id.is_some() || next.is_some() {
-                let (step, target_id) = (after.step.clone(), decision.target_id.clone().unwrap_or_default());
-                after.applied.retain(|applied| applied.step != step);
-                after.applied.push(Applied { step, target_id, receipt: Vec::new(), in_doubt: false });
-            }
+            let (step, target_id) = (after.step.clone(), decision.target_id.clone().unwrap_or_default());
+            after.applied.retain(|applied| applied.step != step);
+            after.applied.push(Applied { step, target_id, receipt: Vec::new(), in_doubt: false });
             match next {
                 None => after.place = Place::Gone,
                 Some(next) => {

@@ -112,7 +112,9 @@ pub(crate) fn release_waiting(work: &mut Work<'_>, route: i64, now: i64) -> Resu
                 (key, blocked) = (Some(this), false);
             }
             let due: Option<i64> = row.get(4)?;
-            let waits = row.get_ref(3)?.as_str().ok() == Some(Status::Pending.as_str())
+            let status = row.get_ref(3)?.as_str().ok();
+            // One that waits for its turn may be in doubt from before.
+            let waits = (status == Some(Status::Pending.as_str()) || status == Some(Status::Indeterminate.as_str()))
                 && row.get_ref(5)?.as_str_or_null().ok().flatten() == Some(codes::WAITS_FOR_ORDER.name);
             if waits && due.is_none() && !blocked {
                 free.push(row.get::<_, i64>(2)?);

@@ -71,13 +71,20 @@ pub(crate) fn settle_run(
     for (position, leftover) in leftovers.iter().enumerate() {
         last.extend(leftover.ids.iter().map(|id| (id, position)));
     }
+    // What was applied was applied in the generation in which it was meant to be.
+    let mut meant: HashMap<&[u8], u32> = HashMap::new();
+    for leftover in &leftovers {
+        if let Kind::Intent { generations, .. } = &leftover.kind {
+            meant.extend(leftover.ids.iter().zip(generations.iter().copied()));
+        }
+    }
     for (position, leftover) in leftovers.iter().enumerate() {
         let applied = matches!(leftover.kind, Kind::Progress { .. });
         for (index, record) in leftover.ids.iter().enumerate() {
             // Nothing can have been applied by a transformer, and its record is not to blame for the end of a run.
             let harmless = ended == Ended::Run && matches!(leftover.kind, Kind::Intent { effect: false, .. });
             if applied || (last.get(record) == Some(&position) && !harmless) {
-                settle_record(work, id, leftover, index, now, ended)?;
+                settle_record(work, id, leftover, index, meant.get(record).copied(), now, ended)?;
             }
         }
     }
@@ -91,6 +98,7 @@ fn settle_record(
     run: &RunId,
     leftover: &Inflight,
     index: usize,
+    generation: Option<u32>,
     now: Timestamp,
     ended: Ended,
 ) -> Result<(), LedgerError> {
@@ -121,6 +129,7 @@ fn settle_record(
     // Open records come again from the source; the others are to be looked at by the next run, which knows whether
     // the destination can be asked or given them again.
     after.due = (!leftover.open).then_some(now.0);
+    after.generation = generation.unwrap_or(after.generation);
     say_what_is_known(&mut after, leftover, index, ended);
     let failed = after.failure.clone();
     let kind = if after.status == Status::Failed { EventKind::RecordFailed } else { EventKind::RecordInDoubt };

@@ -46,6 +46,11 @@ fn a_ledger_of_format_1_goes_on() {
             ("asked-1", Status::Indeterminate, 1),
             ("half-1", Status::Processing, 0),
             ("half-2", Status::Indeterminate, 1),
+            // Not open, but their source may give them again.
+            ("bad-1", Status::Failed, 1),
+            ("bad-0", Status::Failed, 1),
+            ("bad-2", Status::Rejected, 1),
+            ("bad-4", Status::Skipped, 1),
         ]
     );
     assert_eq!(opening.open[3].applied, vec![applied("map", "M-b", b"R-b")]);

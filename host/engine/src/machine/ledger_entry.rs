@@ -98,7 +98,8 @@ impl Machine {
         let note = flight.note(member);
         note.generation = row.generation;
         // All or nothing: what was rejected keeps the others back until a person leaves it out.
-        let again = row.status == Status::Failed || (row.status == Status::Rejected && all_or_nothing);
+        // And what its source gives once more, with the checkpoint behind it, is meant to be tried again.
+        let again = row.status == Status::Failed || (row.status == Status::Rejected && (all_or_nothing || !row.open));
         note.passed = row.status.is_settled() && !again;
         note.at = Some(row.step.clone());
         note.parent = note.parent.take().or_else(|| row.parent.clone());

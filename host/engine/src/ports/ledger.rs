@@ -55,7 +55,9 @@ pub struct RunOpening {
     pub checkpoint: Option<Checkpoint>,
     /// Records after that checkpoint of which something is known already, because an earlier run
     /// stopped or died between them and the next checkpoint. Their payloads may be with the source. And, open or not,
-    /// those that were rolled back: a source that gives one of them again has it begin anew.
+    /// those that are failed, rejected, skipped, cancelled or rolled back, without their payloads: a source may give
+    /// one of them again. What failed then goes on where it failed, what was undone begins anew, the others are passed
+    /// over.
     pub open: Vec<RecordRow>,
     /// How many records of the route have a [`RecordRow::due`] and are not open.
     pub pending: u64,
@@ -72,7 +74,8 @@ pub struct RunOpening {
     /// behind it.
     pub blocking: Vec<(Vec<u8>, RecordId)>,
     /// How many runs of the route, one after the other up to now, ended with their process: something in what they
-    /// were given may kill the process. It may lie in the ledger, so a checkpoint that moved says nothing.
+    /// were given may kill the process. A ledger may leave out those that moved the checkpoint: what kills is then found
+    /// once the source gives nothing new.
     pub deaths: u32,
 }
 
@@ -327,8 +330,8 @@ pub struct Chunk {
 
 /// What a destination step in the middle of a route has applied while its batch goes on. If the
 /// process dies before the batch is closed, the ledger makes open rows of it: status processing,
-/// this step, `applied` with these values, the generation of the last [`Intent`] for the record. Of the payload of rows that exist, the same is true as for an
-/// [`Intent`].
+/// this step, `applied` with these values, the generation of the last [`Intent`] for the record. Of the payload of rows
+/// that exist, the same is true as for an [`Intent`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// The step.

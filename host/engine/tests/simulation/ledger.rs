@@ -92,6 +92,11 @@ impl Task {
     }
 }
 
+/// Settled, and of interest if the source gives it again.
+fn may_come_again(status: Status) -> bool {
+    matches!(status, Status::Failed | Status::Rejected | Status::Skipped | Status::Cancelled | Status::RolledBack)
+}
+
 type Checked = Result<(), String>;
 
 impl MemLedger {
@@ -109,7 +114,7 @@ impl MemLedger {
                 .collect(),
             tasks: self.tasks.values().filter(|task| task.waits()).count() as u64,
             checkpoint: self.checkpoint.clone(),
-            open: self.by_age().filter(|row| row.open || row.status == Status::RolledBack).cloned().collect(),
+            open: self.by_age().filter(|row| row.open || may_come_again(row.status)).cloned().collect(),
             pending: due.len() as u64,
             next_due: due.into_iter().flatten().min(),
             rolling_back: self.by_age().filter(|row| row.status == Status::RollingBack).count() as u64,
@@ -310,8 +315,8 @@ impl MemLedger {
         if self.chunk.contains_key(&id) {
             return Err(format!("{id} has a row and stands in a chunk"));
         }
-        let rolled_back = before.is_some_and(|before| before.row.status == Status::RolledBack);
-        if row.open && !rolled_back && before.is_some_and(|before| !before.row.open) {
+        let came_again = before.is_some_and(|before| may_come_again(before.row.status));
+        if row.open && !came_again && before.is_some_and(|before| !before.row.open) {
             return Err(format!("the row of {id} is open again"));
         }
         standing_is_possible(before.map(|before| &before.row), &row)?;

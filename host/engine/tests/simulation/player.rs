@@ -134,7 +134,7 @@ impl<'a> Player<'a> {
         self.accidents = accidents;
         let opening = self.ledger.begin_run(&self.spec.run, Timestamp(*self.now));
         self.note(|| format!("begin {:?} with {opening:?}", self_name(&opening)));
-        for row in &opening.open {
+        for row in opening.open.iter().filter(|row| row.open) {
             let at_destination = self.destination(&row.step).map(|(step, _)| step);
             let bad = matches!(row.status, Status::Failed | Status::Pending | Status::Indeterminate);
             if let (Some(step), true) = (at_destination, bad && row.failure.is_some()) {

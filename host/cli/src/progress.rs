@@ -169,8 +169,7 @@ mod tests {
             "read 3,200 · 812/s · ok 3,100 · failed 1 · 64 under way · 3 wait for another attempt, next in 12 s",
         );
         let failure = Failure::new("http-503", "answered 503");
-        let down =
-            ConnectorDown { until: Timestamp(7_001), since: Timestamp(0), unauthorized: false, failure: failure };
+        let down = ConnectorDown { until: Timestamp(7_001), since: Timestamp(0), unauthorized: false, failure };
         let charge = StepName::new("charge").unwrap();
         let down = Progress { resumed: 40, rolling_back: 2, down: vec![(charge, down)], ..Progress::default() };
         assert_eq!(

@@ -237,6 +237,8 @@ impl Job {
             attempts: vec![1; records],
             generations: vec![0; records],
             open: true,
+            careful: false,
+            effect: true,
         };
         Ok(ledger.intend(intent).await?)
     }
@@ -282,6 +284,8 @@ impl Job {
             state: Vec::new(),
             progress: None,
             closes: true,
+            tasks: Vec::new(),
+            settles_open: false,
         })
     }
 
@@ -297,6 +301,8 @@ impl Job {
             resumed: 0,
             counts,
             events: vec![self.event(EventKind::RunEnded, "the run ended: ok".to_owned())],
+            tasks: Vec::new(),
+            quarantine: None,
         };
         Ok(ledger.end_run(end).await?)
     }

@@ -256,14 +256,14 @@ fn a_ledger_of_a_newer_version() -> Result<()> {
     let shop = Shop::open(Lines::First(10))?;
     let _ = shop.run()?.exits(0);
     let requests = shop.books()?.posts(None).len();
-    patch(&shop, ".crossdock/ledger.db", b"format1", b"format2")?;
+    patch(&shop, ".crossdock/ledger.db", b"format2", b"format3")?;
     let before = fs::read(shop.path(".crossdock/ledger.db"))?;
     for command in [vec!["run", ROUTE], vec!["records"], vec!["verify"], vec!["resync", "--status", "failed"]] {
         let _ = shop.crossdock(&command)?.exits(2).says(&["ledger-newer-version", ".crossdock", "later"]);
     }
     assert!(fs::read(shop.path(".crossdock/ledger.db"))? == before, "the ledger was changed");
     assert_eq!(shop.books()?.posts(None).len(), requests);
-    patch(&shop, ".crossdock/ledger.db", b"format2", b"format1")?;
+    patch(&shop, ".crossdock/ledger.db", b"format3", b"format2")?;
     shop.verify()
 }
 

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const KILLS: u64 = 20;
+/// How many records are handed over together; a run that comes further than that has moved its checkpoint.
+const BATCH: u64 = 10;
 
 /// Kills the run `KILLS` times, spread over all of its requests, and then lets it come to its end.
 fn check(seed: u64, lines: Lines, edit: impl Fn(&Shop) -> Result<()>) -> Result<()> {
@@ -15,14 +17,17 @@ fn check(seed: u64, lines: Lines, edit: impl Fn(&Shop) -> Result<()>) -> Result<
     shop.faults(&json!([{ "delay_ms": 2 }]))?;
     let mut dice = Dice::new(seed);
     let purchases = shop.worthwhile().count() as u64;
-    let mut killed = 0;
+    let (mut killed, mut in_vain) = (0, 0);
     while killed < KILLS {
         let mut run = shop.start(&["run", "routes/cdnow.toml"])?;
         // Either while the process starts and the ledger is put in order, or after some more requests.
-        let running = if dice.below(4) == 0 {
+        // A third death in a row that leads nowhere would mean that a record is to blame.
+        let running = if dice.below(4) == 0 && in_vain < 1 {
+            in_vain += 1;
             !run.ends_within(Duration::from_micros(dice.below(60_000)))
         } else {
-            let more = dice.below(purchases / KILLS);
+            in_vain = 0;
+            let more = 2 * BATCH + dice.below((purchases / KILLS).saturating_sub(2 * BATCH));
             let met = shop.first_fault_met()?;
             shop.until_met(&mut run, met + more)? && !run.ends_within(Duration::from_micros(dice.below(5_000)))
         };
@@ -68,14 +73,14 @@ fn seed(default: u64) -> u64 {
 #[test]
 fn with_an_idempotency_key() -> Result<()> {
     check(seed(1997), Lines::All, |shop| {
-        shop.replace_line("on_error = ", "on_error = \"continue\"\nbatch = { records = 100 }")
+        shop.replace_line("on_error = ", "on_error = \"continue\"\nbatch = { records = 10 }")
     })
 }
 
 #[test]
 fn with_a_probe_and_no_key() -> Result<()> {
     check(seed(1998), Lines::First(1_500), |shop| {
-        shop.replace_line("on_error = ", "on_error = \"continue\"\nbatch = { records = 40 }")?;
+        shop.replace_line("on_error = ", "on_error = \"continue\"\nbatch = { records = 10 }")?;
         shop.replace_line("idempotency_header", "")?;
         shop.edit_route("/documents?key={{ key }}", "/documents?reference={{ id }}")
     })
@@ -83,5 +88,5 @@ fn with_a_probe_and_no_key() -> Result<()> {
 
 #[test]
 fn in_strict_order() -> Result<()> {
-    check(seed(1999), Lines::First(800), |shop| shop.replace_line("on_error = ", "batch = { records = 25 }"))
+    check(seed(1999), Lines::First(800), |shop| shop.replace_line("on_error = ", "batch = { records = 10 }"))
 }

@@ -15,6 +15,9 @@ fn shop(secret: &str) -> Result<Shop> {
         "grants = { http",
         &format!("grants = {{ http = [\"{}\"], secrets = [\"ERP_TOKEN\"] }}", shop.erp_url()),
     )?;
+    // Credentials may be replaced while a run waits for that; here nobody will.
+    let brief = "breaker = { failures = 3, open = \"20ms\", max = \"50ms\", total = \"200ms\" }";
+    shop.edit_route("\n[step.settings]\nauth", &format!("{brief}\n\n[step.settings]\nauth"))?;
     shop.replace("crossdock.toml", "[plugins]\n", &format!("[secrets]\nERP_TOKEN = {secret}\n\n[plugins]\n"))?;
     Ok(shop)
 }

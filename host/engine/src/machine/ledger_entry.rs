@@ -145,7 +145,16 @@ impl Machine {
         if self.is_stopping() {
             return;
         }
-        self.queue.extend(due.rows);
+        for row in due.rows {
+            // Whose turn has come may have been taken up since the ledger was asked; its row is due as long as it is on
+            // its way, so that a crash does not lose it.
+            if self.flights_from_ledger() > 0 && self.is_under_way(&row.id) {
+                self.waiting += 1;
+                self.next_due = self.next_due.into_iter().chain(row.due).min();
+            } else {
+                self.queue.push_back(row);
+            }
+        }
     }
 
     /// Loads the next of the records that were chosen, a batch at a time.
@@ -199,7 +208,7 @@ impl Machine {
         }
         for row in rows {
             // Whose turn has come may have been dealt with in another way before.
-            if !self.loading_freed || waits_for_order(&row) {
+            if !self.loading_freed || (waits_for_order(&row) && !self.is_under_way(&row.id)) {
                 self.queue.push_back(row);
             }
         }

@@ -116,6 +116,13 @@ fn settle_record(
         written: leftover.written,
     };
     let mut after = before.clone().unwrap_or_else(|| new_row(origin, &id, &leftover.step, leftover.open));
+    let doubt = after.status == Status::Indeterminate && after.step != leftover.step;
+    if doubt && matches!(leftover.kind, Kind::Intent { effect: false, .. }) {
+        // What may have been applied further on is not forgotten because of what happens on the way there.
+        after.failure = Some(quarantined(leftover));
+        (after.due, after.written) = (None, leftover.written);
+        return work.put(before, after, None);
+    }
     if leftover.open && after.step != leftover.step {
         // What was kept is the content at another step; the one at this step comes from the source again.
         after.place = Place::AtSource;
@@ -160,13 +167,7 @@ fn say_what_is_known(after: &mut StoredRecord, leftover: &Inflight, index: usize
             after.since = after.since.or(Some(leftover.at));
             after.failure = Some(if *careful && ended == Ended::Process {
                 after.due = None;
-                Failure::new(
-                    codes::RECORD_QUARANTINED.name,
-                    format!(
-                        "the process ended while step {} had this record alone, and had ended before",
-                        leftover.step
-                    ),
-                )
+                quarantined(leftover)
             } else {
                 let what = if ended == Ended::Process { "process" } else { "run" };
                 let message = format!(
@@ -188,6 +189,12 @@ fn say_what_is_known(after: &mut StoredRecord, leftover: &Inflight, index: usize
             });
         }
     }
+}
+
+/// Why a record is not tried again by itself: it is likely what the process ended of.
+fn quarantined(leftover: &Inflight) -> Failure {
+    let message = format!("the process ended while step {} had this record alone, and had ended before", leftover.step);
+    Failure::new(codes::RECORD_QUARANTINED.name, message)
 }
 
 fn new_row(origin: Origin, id: &str, step: &StepName, open: bool) -> StoredRecord {

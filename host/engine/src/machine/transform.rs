@@ -34,8 +34,9 @@ impl Machine {
     fn is_quarantined(&self, flight: &mut Flight, position: usize) -> bool {
         let member = flight.live[position];
         let row = flight.notes.get(&member).and_then(|note| note.row.as_ref());
-        let failure =
-            row.filter(|row| row.step == self.spec.steps[flight.step].name).and_then(|row| row.failure.clone());
+        let failure = row
+            .filter(|row| row.step == self.spec.steps[flight.step].name || row.status == Status::Indeterminate)
+            .and_then(|row| row.failure.clone());
         let Some(failure) = failure.filter(|failure| failure.code == codes::RECORD_QUARANTINED.name) else {
             return false;
         };

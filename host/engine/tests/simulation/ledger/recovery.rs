@@ -72,6 +72,16 @@ impl MemLedger {
         self.made += 1;
         let made = before.map_or(self.made, |before| before.made);
         let mut row = before.map_or_else(|| new_row(leftover, id, run), |before| before.row.clone());
+        let harmless = matches!(leftover.kind, Kind::Intent { effect: false, .. });
+        if harmless && row.status == Status::Indeterminate && row.step != leftover.step {
+            // What may have been applied further on is not forgotten.
+            row.failure = Some(Failure::new("record-quarantined", "the process ended"));
+            row.due = None;
+            if let Some(stored) = self.rows.get_mut(id) {
+                (stored.row, stored.written) = (row, leftover.written);
+            }
+            return;
+        }
         if leftover.open && row.step != leftover.step {
             row.payload = Payload::AtSource;
         }

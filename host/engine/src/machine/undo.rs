@@ -313,7 +313,8 @@ impl Machine {
             batch.ids.try_push(undo.rows[at].id.0.as_bytes()).ok()?;
             batch.payloads.try_push(payload).ok()?;
         }
-        batch.attributes = attributes_of(portion.iter().map(|&at| &undo.rows[at].attributes[..]));
+        let attributes: Vec<_> = portion.iter().map(|&at| as_written(&undo.rows[at])).collect();
+        batch.attributes = attributes_of(attributes.iter().map(Vec::as_slice));
         Some(Action::Probe(undo.number, undo.step, batch.into(), self.keys_of(undo, portion)))
     }
 
@@ -430,6 +431,15 @@ impl Machine {
 fn taken(failures: &mut HashMap<u32, Failure>, index: usize) -> Failure {
     let failure = u32::try_from(index).ok().and_then(|index| failures.remove(&index));
     failure.unwrap_or_else(|| Failure::new(codes::UNEXPLAINED.name, "the plugin gave no reason"))
+}
+
+/// A record's attributes as the step that is asked about was given them: with what the steps before it had returned.
+fn as_written(row: &RecordRow) -> Vec<(String, Vec<u8>)> {
+    let own = row.attributes.iter().filter(|(name, _)| !name.starts_with("steps.")).cloned();
+    let given = row.applied.iter().filter(|applied| !applied.in_doubt);
+    let given =
+        given.map(|applied| (format!("steps.{}.target_id", applied.step), applied.target_id.clone().into_bytes()));
+    own.chain(given).collect()
 }
 
 /// Attributes of single records as columns.

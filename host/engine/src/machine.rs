@@ -149,6 +149,8 @@ pub struct Machine {
     next_number: BatchNumber,
     /// Records after the checkpoint of which something is known.
     open: HashMap<Vec<u8>, RecordRow>,
+    /// Records before the checkpoint that are settled otherwise than ok; the source may give them again.
+    settled: HashMap<Vec<u8>, RecordRow>,
     /// Records that are in the ledger and not settled, or were when this run began: the source may give them again.
     unsettled: HashSet<Vec<u8>>,
     reading: bool,
@@ -230,7 +232,8 @@ impl Machine {
             Entry::Source { .. } | Entry::Rollback => VecDeque::new(),
             Entry::Resync(ids) | Entry::Probe(ids) => ids.iter().cloned().collect(),
         };
-        let open = opening.open.into_iter().map(|row| (row.id.0.clone().into_bytes(), row)).collect();
+        let known = opening.open.into_iter().map(|row| (row.id.0.clone().into_bytes(), row));
+        let (open, settled) = known.partition(|(_, row)| row.open);
         let totals = Totals { steps: vec![StepCounts::default(); spec.steps.len()], ..Totals::default() };
         Self {
             now,
@@ -239,6 +242,7 @@ impl Machine {
             flights: VecDeque::new(),
             next_number: 1,
             open,
+            settled,
             unsettled: opening.unsettled.into_iter().map(|id| id.0.into_bytes()).collect(),
             reading: false,
             empty_pages: 0,

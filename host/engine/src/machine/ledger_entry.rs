@@ -56,7 +56,7 @@ impl Machine {
             let keys = (0_u32..).zip(keys.iter()).filter(|(_, key)| !key.is_empty());
             flight.order_keys = keys.map(|(member, key)| (member, key.to_vec())).collect();
         }
-        if !self.open.is_empty() || !self.unsettled.is_empty() {
+        if !(self.open.is_empty() && self.settled.is_empty() && self.unsettled.is_empty()) {
             for member in flight.live.clone() {
                 self.meet_known(&mut flight, member);
             }
@@ -73,7 +73,7 @@ impl Machine {
             flight.note(member).passed = true;
             return;
         }
-        let Some(row) = self.open.remove(id) else { return };
+        let Some(row) = self.open.remove(id).or_else(|| self.settled.remove(id)) else { return };
         let all_or_nothing = self.does_all_or_nothing();
         let note = flight.note(member);
         if row.status == Status::RolledBack {

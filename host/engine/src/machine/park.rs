@@ -190,7 +190,7 @@ impl Machine {
         let in_doubt = flight.notes.keys().filter_map(|&member| self.further_on(flight, member)).map(|row| &row.id);
         let ids: HashSet<&[u8]> = if self.open.is_empty() { HashSet::new() } else { flight.ids.iter().collect() };
         let belongs = |id: &str| id.match_indices('/').any(|(at, _)| ids.contains(&id.as_bytes()[..at]));
-        let parts = self.open.values().filter(|row| row.open).map(|row| &row.id).filter(|id| belongs(&id.0));
+        let parts = self.open.values().map(|row| &row.id).filter(|id| belongs(&id.0));
         let Some(first) = parts.chain(in_doubt).min().cloned() else { return };
         flight.unfinished = true;
         self.stop_for(

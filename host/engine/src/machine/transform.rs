@@ -265,7 +265,8 @@ impl Machine {
     /// Children of a split may be known from an earlier run, as records of a page may be.
     fn meet_known_children(&mut self, flight: &mut Flight) {
         let (before, _) = flight.entered_with;
-        if self.open.is_empty() || flight.members.len() == before || !flight.open {
+        let nothing_known = self.open.is_empty() && self.settled.is_empty();
+        if nothing_known || flight.members.len() == before || !flight.open {
             return;
         }
         let children: Vec<u32> = flight.live.iter().copied().filter(|&m| m as usize >= before).collect();

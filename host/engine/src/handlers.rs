@@ -5,10 +5,11 @@
 //! run cannot finish stays in the ledger for the next one.
 
 use crate::codes;
-use crate::machine::attributes_of;
+use crate::machine::{attributes_of, of_record};
 use crate::plan::Retry;
 use crate::ports::{
-    CallError, CallResult, DueTask, DueTasks, RefusalKind, StateWrite, TaskCommit, TaskResult, TaskStatus, Written,
+    CallError, CallResult, DueTask, DueTasks, Exchange, RefusalKind, StateWrite, TaskCommit, TaskResult, TaskStatus,
+    Written,
 };
 use crate::retry::{self, Jitter};
 use crossdock_model::{
@@ -220,7 +221,7 @@ impl Handlers {
             let message = format!("the route has no handler {} any more", tasks[0].task.place);
             let failure = Failure::new(codes::HANDLER_GONE.name, message);
             let told = tasks.iter().map(|_| (Outcome::Rejected, Some(failure.clone()))).collect();
-            return self.note(None, tasks, told, Vec::new(), self.now);
+            return self.note(None, tasks, told, Vec::new(), &[], self.now);
         };
         let mut batch = Batch::default();
         let mut keys = Column::new();
@@ -239,8 +240,10 @@ impl Handlers {
     fn on_called(&mut self, result: CallResult<Written>) {
         let Some((index, tasks, began)) = self.calling.take() else { return };
         let all = |outcome, failure: Failure| tasks.iter().map(|_| (outcome, Some(failure.clone()))).collect();
-        let (told, state) = match result {
-            Ok((answer, trace)) => {
+        let CallResult { answer, trace } = result;
+        let sent = &trace.exchanges[..];
+        let (told, state) = match answer {
+            Ok(answer) => {
                 let mut failures = answer.failures.into_iter().peekable();
                 let told = answer.outcomes.iter().enumerate().map(|(at, outcome)| {
                     (*outcome, failures.next_if(|(index, _)| *index as usize == at).map(|(_, failure)| failure))
@@ -255,13 +258,8 @@ impl Handlers {
                     self.queue.push_front(task.clone());
                 }
                 self.specs[index].max_batch = 1;
-                return self.note(
-                    Some(index),
-                    first.to_vec(),
-                    vec![(Outcome::Unknown, Some(failure))],
-                    Vec::new(),
-                    began,
-                );
+                let told = vec![(Outcome::Unknown, Some(failure))];
+                return self.note(Some(index), first.to_vec(), told, Vec::new(), sent, began);
             }
             Err(CallError::Fault(fault)) => (all(Outcome::Unknown, fault.failure()), Vec::new()),
             Err(CallError::Refused { kind, failure }) => {
@@ -274,7 +272,7 @@ impl Handlers {
                 (all(Outcome::Unknown, failure), Vec::new())
             }
         };
-        self.note(Some(index), tasks, told, state, began);
+        self.note(Some(index), tasks, told, state, sent, began);
     }
 
     /// Writes down what became of tasks.
@@ -284,6 +282,7 @@ impl Handlers {
         tasks: Vec<DueTask>,
         told: Vec<(Outcome, Option<Failure>)>,
         state: Vec<StateWrite>,
+        sent: &[Exchange],
         began: Timestamp,
     ) {
         let mut commit = TaskCommit {
@@ -297,7 +296,7 @@ impl Handlers {
             let name = self.specs[index].place.name();
             commit.state = state.into_iter().map(|write| (name.clone(), write)).collect();
         }
-        for (task, (outcome, failure)) in tasks.into_iter().zip(told) {
+        for (at, (task, (outcome, failure))) in tasks.into_iter().zip(told).enumerate() {
             let since = task.since.unwrap_or(began);
             let attempts = task.attempts + u32::from(handler.is_some());
             let status = self.becomes(handler, outcome, attempts, since, failure.as_ref());
@@ -309,7 +308,8 @@ impl Handlers {
                     self.next_due = Some(self.next_due.map_or(due, |earlier| earlier.min(due)));
                 }
             }
-            commit.events.extend(event(&task, status, failure.as_ref(), attempts, self.now));
+            let sent = of_record(sent, at);
+            commit.events.extend(event(&task, status, failure.as_ref(), attempts, &sent, self.now));
             commit.results.push(TaskResult { key: task.key, status, attempts, since: Some(since), failure });
         }
         self.committing = true;
@@ -347,6 +347,7 @@ fn event(
     status: TaskStatus,
     failure: Option<&Failure>,
     attempts: u32,
+    sent: &[Exchange],
     now: Timestamp,
 ) -> Option<Event> {
     let place = &task.task.place;
@@ -366,6 +367,8 @@ fn event(
         step: place.step.clone(),
         record: (!of_run).then(|| task.task.record.clone()),
         message,
-        data: serde_json::json!({ "handler": place.name(), "attempts": attempts, "failure": failure }),
+        data: serde_json::json!({
+            "handler": place.name(), "attempts": attempts, "failure": failure, "exchanges": sent,
+        }),
     })
 }

@@ -10,6 +10,7 @@
 
 mod end;
 mod enter;
+mod evidence;
 mod flight;
 mod gate;
 mod ledger_entry;
@@ -25,6 +26,7 @@ mod transform;
 mod undo;
 mod write;
 
+pub(crate) use evidence::of_record;
 pub use gate::ConnectorDown;
 pub use progress::Progress;
 pub(crate) use undo::attributes_of;
@@ -32,12 +34,12 @@ pub(crate) use undo::attributes_of;
 use crate::codes;
 use crate::plan::{DEATHS_BEFORE_CARE, Entry, OnError, Position, Role, Rollback, RunSpec};
 use crate::ports::{
-    BatchCommit, CallError, CallResult, DueRows, Intent, Page, PageLimits, PortError, Probed, RecordRow, RunEnd,
-    RunOpening, StepCounts, Transformed, UndoBatch, Undone, WriteOptions, Written,
+    BatchCommit, CallError, CallResult, DueRows, Exchange, Intent, Page, PageLimits, PortError, Probed, RecordRow,
+    RunEnd, RunOpening, StepCounts, Transformed, UndoBatch, Undone, WriteOptions, Written,
 };
 use crate::retry::Jitter;
 use crossdock_model::{
-    Batch, Checkpoint, Column, Counts, ErrorClass, Event, EventKind, Failure, RecordId, StepName, Timestamp,
+    Batch, Checkpoint, Column, Counts, ErrorClass, Event, EventKind, Failure, Fault, RecordId, StepName, Timestamp,
 };
 use flight::{Flight, Phase};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -472,8 +474,9 @@ impl Machine {
     }
 
     /// A plugin committed a fault; too many end the run.
-    fn note_fault(&mut self, step: &StepName, message: &str) {
-        let event = self.event(EventKind::PluginFault, Some(step.clone()), message.to_owned());
+    fn note_fault(&mut self, step: &StepName, fault: &Fault, sent: &[Exchange]) {
+        let mut event = self.event(EventKind::PluginFault, Some(step.clone()), fault.message.clone());
+        event.data = evidence::told(sent);
         self.events.push(event);
         let count = self.faults.entry(step.clone()).or_default();
         *count += 1;
@@ -487,19 +490,25 @@ impl Machine {
         }
     }
 
+    /// A plugin said no to a whole call.
+    fn note_refused(&mut self, step: &StepName, message: String, sent: &[Exchange]) {
+        let mut event = self.event(EventKind::CallFailed, Some(step.clone()), message);
+        event.data = evidence::told(sent);
+        self.events.push(event);
+    }
+
     /// What a call that gave no answer means for a source.
-    fn stop_for_source(&mut self, error: CallError) {
+    fn stop_for_source(&mut self, error: CallError, sent: &[Exchange]) {
         let source = StepName::source();
         let (class, reason) = match error {
             CallError::Refused { kind, failure } => (Some(kind.class()), failure),
             CallError::Fault(fault) => {
-                self.note_fault(&source, &fault.message);
+                self.note_fault(&source, &fault, sent);
                 (None, fault.failure())
             }
             CallError::Host(error) => (Some(error.class), host_failure(&error)),
         };
-        let event = self.event(EventKind::CallFailed, Some(source), format!("reading failed: {}", reason.message));
-        self.events.push(event);
+        self.note_refused(&source, format!("reading failed: {}", reason.message), sent);
         self.stop.get_or_insert(Stop { reason, class });
     }
 }

@@ -117,15 +117,15 @@ impl SourcePort for Source {
         let batch = Batch { ids: ids.iter().collect(), payloads: ids.iter().collect(), attributes: vec![] };
         let order_keys = self.0.order_keys.clone().filter(|_| !ids.is_empty());
         let checkpoint = Checkpoint(vec![1]);
-        ready(Ok((Page { batch, order_keys, unreadable: vec![], checkpoint, more: More::End }, CallTrace::default())))
+        ready(CallResult::plain(Page { batch, order_keys, unreadable: vec![], checkpoint, more: More::End }))
     }
 
     fn ack(&self, _: Checkpoint) -> PortFuture<'_, CallResult<()>> {
-        ready(Ok(((), CallTrace::default())))
+        ready(CallResult::plain(()))
     }
 
     fn check(&self) -> PortFuture<'_, CallResult<()>> {
-        ready(Ok(((), CallTrace::default())))
+        ready(CallResult::plain(()))
     }
 }
 
@@ -153,11 +153,11 @@ impl DestinationPort for Destination {
         let needed = self.0.says.needs_failure() && self.0.reason;
         let failures = (0..u32::try_from(batch.len()).unwrap()).filter(|_| needed);
         let failures = failures.map(|at| (at, Failure::new("http-503", "no room"))).collect();
-        ready(Ok((Written { outcomes, failures, target_ids: None, receipts: None }, CallTrace::default())))
+        ready(CallResult::plain(Written { outcomes, failures, target_ids: None, receipts: None }))
     }
 
     fn compensate(&self, batch: UndoBatch) -> PortFuture<'_, CallResult<Undone>> {
-        ready(Ok((Undone { outcomes: vec![Outcome::Ok; batch.ids.len()], failures: vec![] }, CallTrace::default())))
+        ready(CallResult::plain(Undone { outcomes: vec![Outcome::Ok; batch.ids.len()], failures: vec![] }))
     }
 
     fn probe(&self, _: Arc<Batch>, _: Column) -> PortFuture<'_, CallResult<Probed>> {
@@ -166,7 +166,7 @@ impl DestinationPort for Destination {
 
     fn check(&self) -> PortFuture<'_, CallResult<()>> {
         let refused = |kind| CallError::Refused { kind, failure: Failure::new("no-answer", "nobody at the door") };
-        ready(self.0.check.map_or(Ok(((), CallTrace::default())), |kind| Err(refused(kind))))
+        ready(self.0.check.map_or(CallResult::plain(()), |kind| refused(kind).into()))
     }
 }
 

@@ -182,7 +182,7 @@ impl Host {
         // First without the ledger, so that a route with mistakes leaves nothing behind.
         let mut loaded = self.load(route, None).await?;
         let turn = self.routes.take(loaded.route.name())?;
-        if let Err(error) = loaded.source.check().await {
+        if let Err(error) = loaded.source.check().await.answer {
             return Err(source_refuses(&loaded, &error));
         }
         let ledger = self.ledger()?;
@@ -414,8 +414,8 @@ pub(crate) async fn check_connectors(loaded: &Loaded, handlers: bool) -> Result<
             let Some(destination) = loaded.destination(step) else { continue };
             destination.check().await
         };
-        let failure = match result {
-            Ok(_) => None,
+        let failure = match result.answer {
+            Ok(()) => None,
             Err(CallError::Refused { failure, .. }) => Some(failure),
             Err(CallError::Fault(fault)) => Some(fault.failure()),
             Err(CallError::Host(error)) => return Err(error.into()),

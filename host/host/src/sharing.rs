@@ -123,7 +123,7 @@ impl SourcePort for PacedSource {
                 self.clock.sleep_until(at).await;
             }
             let answer = self.source.read(checkpoint, limits).await;
-            if let Ok((page, _)) = &answer {
+            if let Ok(page) = &answer.answer {
                 let took_ms = (page.batch.len() as f64 * 1_000.0 / self.records_per_second).ceil() as u64;
                 let mut next = lock(&self.shared.next_read);
                 *next = (*next).max(self.clock.now()).plus_ms(took_ms);

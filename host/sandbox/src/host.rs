@@ -2,6 +2,7 @@
 
 use crate::budget::Share;
 use crate::deadline::Deadline;
+use crate::exchanges::Exchanges;
 use crate::grants::Origin;
 use crate::http_client::HttpClient;
 use crate::limiter::Limiter;
@@ -9,7 +10,7 @@ use crate::limits::Limits;
 use crate::request_limits::RequestLimits;
 use crate::secret_values::SecretValues;
 use crate::stderr::Capture;
-use crossdock_engine::ports::{CallTrace, Clock, Exchange, StateWrite};
+use crossdock_engine::ports::{CallTrace, Clock, StateWrite};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,7 +70,7 @@ pub(crate) struct CallState {
     pub(crate) handles: (u32, u32),
     /// It undoes or asks, which a run that is asked to stop still does.
     pub(crate) goes_on: bool,
-    pub(crate) exchanges: Vec<Exchange>,
+    pub(crate) exchanges: Exchanges,
     pub(crate) requests: u32,
     /// State writes, the last of each key.
     pub(crate) writes: BTreeMap<String, Option<Vec<u8>>>,
@@ -92,7 +93,7 @@ impl CallState {
             ),
             handles,
             goes_on: false,
-            exchanges: Vec::new(),
+            exchanges: Exchanges::default(),
             requests: 0,
             writes: BTreeMap::new(),
             state_size: None,
@@ -176,9 +177,21 @@ impl Host {
                 }
             }
         }
+        CallTrace { state: writes, ..self.trace() }
+    }
+
+    /// Ends a call without an answer: forgets its state writes, and answers with what else it did.
+    pub(crate) fn fail(&mut self) -> CallTrace {
+        self.note_left_out();
+        self.call.writes.clear();
+        self.trace()
+    }
+
+    fn trace(&mut self) -> CallTrace {
+        let call = &mut self.call;
         CallTrace {
-            exchanges: std::mem::take(&mut call.exchanges),
-            state: writes,
+            exchanges: call.exchanges.take(self.identity.clock.now()),
+            state: Vec::new(),
             counted: std::mem::take(&mut call.counted).into_iter().collect(),
             gauged: std::mem::take(&mut call.gauged).into_iter().map(|(name, value)| (name, value.to_bits())).collect(),
         }

@@ -267,7 +267,7 @@ impl Keeper {
                 Ok(keeper.abilities(abilities.map_err(Verdict::Refused)?)?)
             })
         });
-        let (abilities, _) = abilities.await?;
+        let abilities = abilities.await.answer?;
         Ok((live, abilities))
     }
 
@@ -315,10 +315,10 @@ impl Keeper {
         machine::arm(&mut live.store);
         let deadline = live.store.data().call.deadline.clone();
         match within(&deadline, self.identity.limits, work(live, first)).await {
-            Ok(answer) => Ok((answer, live.store.data_mut().succeed())),
+            Ok(answer) => CallResult { answer: Ok(answer), trace: live.store.data_mut().succeed() },
             Err(verdict) => {
-                live.store.data().note_left_out();
-                Err(fault::judge(verdict, call, live.store.data()))
+                let answer = Err(fault::judge(verdict, call, live.store.data()));
+                CallResult { answer, trace: live.store.data_mut().fail() }
             }
         }
     }
@@ -331,24 +331,27 @@ impl Keeper {
         records: usize,
         work: impl for<'a> FnOnce(&'a mut Live, u32) -> Work<'a, T> + Send + 'static,
     ) -> CallResult<T> {
-        let records = u32::try_from(records)
-            .ok()
-            .filter(|records| *records <= self.loaded.description.max_batch)
-            .ok_or_else(|| fault::internal(format!("a batch of {records} records was to be given to {call}")))?;
+        let most = self.loaded.description.max_batch;
+        let Some(records) = u32::try_from(records).ok().filter(|records| *records <= most) else {
+            return fault::internal(format!("a batch of {records} records was to be given to {call}")).into();
+        };
         let keeper = self.clone();
         let task = async move {
             let mut slot = keeper.slot.lock().await;
             let mut live = match slot.take() {
                 Some(live) => live,
-                None => keeper.start().await?.0,
+                None => match keeper.start().await {
+                    Ok((live, _)) => live,
+                    Err(error) => return error.into(),
+                },
             };
-            let answer = keeper.enter(&mut live, call, records, work).await;
-            if matches!(answer, Ok(_) | Err(CallError::Refused { .. })) {
+            let result = keeper.enter(&mut live, call, records, work).await;
+            if matches!(result.answer, Ok(_) | Err(CallError::Refused { .. })) {
                 *slot = Some(live);
             }
-            answer
+            result
         };
-        self.loaded.shared.spawn(task).await.map_err(|why| self.lost(call, &why))?
+        self.loaded.shared.spawn(task).await.unwrap_or_else(|why| self.lost(call, &why).into())
     }
 
     /// Asks whether the other system can be used now.

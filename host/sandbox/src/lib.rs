@@ -21,6 +21,7 @@ mod compile_child;
 mod contract;
 mod deadline;
 mod description;
+mod exchanges;
 mod fault;
 mod grants;
 mod host;

@@ -9,7 +9,7 @@ use crossdock_model::{ErrorClass, EventKind, Failure, RunStatus, Status, StepNam
 impl Machine {
     pub(super) fn on_acked(&mut self, result: CallResult<()>) {
         self.acking = false;
-        if let Err(error) = result {
+        if let Err(error) = result.answer {
             // Reported only: what became of the records is not changed by it.
             self.events.push(self.event(
                 EventKind::CallFailed,

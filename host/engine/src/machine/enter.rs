@@ -4,9 +4,9 @@ use super::flight::{Flight, Given, Phase, portions};
 use super::{Action, Machine, host_failure};
 use crate::codes;
 use crate::plan::{Entry, Role};
-use crate::ports::{CallError, CallResult, Idempotency, Probed, RefusalKind};
+use crate::ports::{CallError, CallResult, Exchange, Idempotency, Probed, RefusalKind};
 use crate::retry;
-use crossdock_model::{Column, EventKind, Failure, Outcome, Status};
+use crossdock_model::{Column, Failure, Outcome, Status};
 use std::collections::HashMap;
 
 impl Machine {
@@ -88,13 +88,16 @@ impl Machine {
 
     pub(super) fn on_probed(&mut self, flight: &mut Flight, result: CallResult<Probed>) {
         let positions = std::mem::take(&mut flight.current);
-        let answer = match result {
-            Ok((answer, _)) => answer,
+        let CallResult { answer, trace } = result;
+        let answer = match answer {
+            Ok(answer) => answer,
             Err(error) => {
-                self.on_probe_error(flight, positions, error);
+                self.on_probe_error(flight, positions, error, &trace.exchanges);
                 return self.next_probe(flight);
             }
         };
+        let name = self.spec.steps[flight.step].name.clone();
+        flight.state.extend(trace.state.into_iter().map(|write| (name.clone(), write)));
         let mut failures: HashMap<u32, Failure> = answer.failures.into_iter().collect();
         let mut known = Given { step: flight.step, in_rows: false, members: vec![], target_ids: None, receipts: None };
         let (mut target_ids, mut receipts) = (Column::new(), Column::new());
@@ -139,14 +142,13 @@ impl Machine {
         self.next_probe(flight);
     }
 
-    fn on_probe_error(&mut self, flight: &mut Flight, positions: Vec<usize>, error: CallError) {
+    fn on_probe_error(&mut self, flight: &mut Flight, positions: Vec<usize>, error: CallError, sent: &[Exchange]) {
         let name = self.spec.steps[flight.step].name.clone();
-        let event = self.event(EventKind::CallFailed, Some(name.clone()), format!("probing failed: {error}"));
-        self.events.push(event);
+        self.note_refused(&name, format!("probing failed: {error}"), sent);
         let (again, failure) = match error {
             CallError::Refused { kind, failure } => (kind == RefusalKind::Unavailable, failure),
             CallError::Fault(fault) => {
-                self.note_fault(&name, &fault.message);
+                self.note_fault(&name, &fault, &[]);
                 (true, fault.failure())
             }
             CallError::Host(error) => {

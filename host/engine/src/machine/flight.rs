@@ -3,7 +3,7 @@
 use super::BatchNumber;
 use crate::codes;
 use crate::plan::Retry;
-use crate::ports::{AttemptRow, HandlerTask, RecordRow, StateWrite, StepCounts};
+use crate::ports::{AttemptRow, Exchange, HandlerTask, RecordRow, StateWrite, StepCounts};
 use crossdock_model::{Attribute, Batch, Checkpoint, Column, Failure, RecordId, Status, StepName, Timestamp};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -74,6 +74,8 @@ pub(super) struct Note {
     pub(super) spent: u32,
     pub(super) since: Option<Timestamp>,
     pub(super) failure: Option<Failure>,
+    /// What calls sent for it that ended in a fault, and after which it is given again in a smaller batch.
+    pub(super) sent: Vec<Exchange>,
     pub(super) due: Option<Timestamp>,
     /// The payload and attributes as the step where it ended was given them.
     pub(super) payload: Option<Vec<u8>>,
@@ -89,6 +91,7 @@ impl Note {
     /// Attempts are counted a step.
     pub(super) fn begin_anew(&mut self) {
         (self.attempts, self.spent, self.since, self.in_doubt) = (0, 0, None, false);
+        self.sent.clear();
     }
 }
 

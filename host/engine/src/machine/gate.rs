@@ -144,8 +144,8 @@ impl Machine {
         let now = self.now;
         let Some(gate) = self.gates.get_mut(step) else { return };
         gate.asking = false;
-        let failure = match result {
-            Ok(_) => {
+        let failure = match result.answer {
+            Ok(()) => {
                 self.actions.push(Action::Announce(step, None));
                 return self.close_gate(step);
             }

@@ -19,9 +19,10 @@ pub(super) const SOURCE: usize = u16::MAX as usize;
 impl Machine {
     pub(super) fn on_page(&mut self, result: CallResult<Page>) {
         self.reading = false;
-        let (page, trace) = match result {
-            Ok(answer) => answer,
-            Err(error) => return self.stop_for_source(error),
+        let CallResult { answer, trace } = result;
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) => return self.stop_for_source(error, &trace.exchanges),
         };
         if self.is_stopping() {
             return;
@@ -118,7 +119,7 @@ impl Machine {
             }
             flight.end_member(at, Status::Rejected, Some(failure.clone()));
             flight.set(position, Status::Rejected, SOURCE);
-            self.note_attempt_at(flight, at, StepName::source(), Outcome::Rejected, &failure);
+            self.note_attempt_at(flight, at, StepName::source(), Outcome::Rejected, &failure, Vec::new());
         }
         let passed = |member: &u32| flight.notes.get(member).is_some_and(|note| note.passed);
         let keep: Vec<usize> = (0..flight.live.len())

@@ -6,7 +6,7 @@ use super::{Action, BatchNumber, Machine, counts_as_json};
 use crate::codes;
 use crate::plan::{LogLevel, OnError, Rollback};
 use crate::ports::{
-    AttemptKind, AttemptRow, BatchCommit, Chunk, ChunkColumn, Progress as StepProgress, RecordRow, StepCounts,
+    AttemptKind, AttemptRow, BatchCommit, Chunk, ChunkColumn, Exchange, Progress as StepProgress, RecordRow, StepCounts,
 };
 use crossdock_model::{Column, Counts, Event, EventKind, Failure, Outcome, RecordId, Status, StepName};
 
@@ -384,6 +384,7 @@ impl Machine {
         step: StepName,
         outcome: Outcome,
         failure: &Failure,
+        exchanges: Vec<Exchange>,
     ) {
         let Some(&member) = flight.live.get(position) else { return };
         let id: RecordId = flight.id(member);
@@ -405,7 +406,7 @@ impl Machine {
             failure: Some(failure.clone()),
             target_id: None,
             receipt: None,
-            exchanges: Vec::new(),
+            exchanges,
         });
     }
 }

@@ -1,12 +1,13 @@
 //! A flight at a transformer.
 
+use super::evidence::of_record;
 use super::flight::{Flight, Phase, halves, portions};
 use super::{Action, Machine, host_failure};
 use crate::codes;
 use crate::plan::{Entry, Role};
-use crate::ports::{CallError, CallResult, Intent, RefusalKind, Transformed};
+use crate::ports::{CallError, CallResult, Exchange, Intent, RefusalKind, Transformed};
 use crate::retry;
-use crossdock_model::{Batch, Column, EventKind, Failure, Fault, Outcome, RecordId, Status};
+use crossdock_model::{Batch, Column, Failure, Fault, Outcome, RecordId, Status};
 
 impl Machine {
     pub(super) fn enter_transformer(&mut self, flight: &mut Flight) {
@@ -91,13 +92,17 @@ impl Machine {
     pub(super) fn on_transformed(&mut self, flight: &mut Flight, result: CallResult<Transformed>) {
         let portion = std::mem::take(&mut flight.current);
         let name = self.spec.steps[flight.step].name.clone();
-        match result {
-            Ok((answer, trace)) => {
+        let CallResult { answer, trace } = result;
+        let sent = &trace.exchanges;
+        match answer {
+            Ok(answer) => {
                 flight.state.extend(trace.state.into_iter().map(|write| (name.clone(), write)));
-                self.take_transformed(flight, &portion, answer);
+                self.take_transformed(flight, &portion, answer, sent);
             }
-            Err(CallError::Fault(fault)) => self.on_transform_fault(flight, portion, &fault),
-            Err(CallError::Refused { kind, failure }) => self.on_transform_refused(flight, &portion, kind, failure),
+            Err(CallError::Fault(fault)) => self.on_transform_fault(flight, portion, &fault, sent),
+            Err(CallError::Refused { kind, failure }) => {
+                self.on_transform_refused(flight, &portion, kind, failure, sent);
+            }
             Err(CallError::Host(error)) => {
                 self.stop_for(error.class, host_failure(&error));
             }
@@ -110,10 +115,10 @@ impl Machine {
     }
 
     /// Invariant 7: the batch is halved until the poison record stands alone. It is failed, the others pass.
-    fn on_transform_fault(&mut self, flight: &mut Flight, portion: Vec<usize>, fault: &Fault) {
+    fn on_transform_fault(&mut self, flight: &mut Flight, portion: Vec<usize>, fault: &Fault, sent: &[Exchange]) {
         let step = &self.spec.steps[flight.step];
         let (name, pure) = (step.name.clone(), matches!(step.role, Role::Transformer { pure: true }));
-        self.note_fault(&name, &fault.message);
+        self.note_fault(&name, fault, sent);
         if self.is_stopping() {
             return;
         }
@@ -124,27 +129,34 @@ impl Machine {
             return;
         }
         flight.steps[flight.step].records_in += portion.len() as u64;
-        for position in portion {
-            self.fail_at_transformer(flight, position, Status::Failed, fault.failure(), Outcome::Unknown);
+        for (index, position) in portion.into_iter().enumerate() {
+            let said = (Status::Failed, Outcome::Unknown);
+            self.fail_at_transformer(flight, position, said, fault.failure(), of_record(sent, index));
         }
     }
 
-    fn on_transform_refused(&mut self, flight: &mut Flight, portion: &[usize], kind: RefusalKind, failure: Failure) {
+    fn on_transform_refused(
+        &mut self,
+        flight: &mut Flight,
+        portion: &[usize],
+        kind: RefusalKind,
+        failure: Failure,
+        sent: &[Exchange],
+    ) {
         let name = self.spec.steps[flight.step].name.clone();
-        let event = self.event(EventKind::CallFailed, Some(name), failure.message.clone());
-        self.events.push(event);
+        self.note_refused(&name, failure.message.clone(), sent);
         match kind {
             RefusalKind::Unavailable => {
                 flight.steps[flight.step].records_in += portion.len() as u64;
-                for &position in portion {
-                    self.retry_at_transformer(flight, position, failure.clone());
+                for (index, &position) in portion.iter().enumerate() {
+                    self.retry_at_transformer(flight, position, failure.clone(), of_record(sent, index));
                 }
             }
             _ => self.stop_for(kind.class(), failure),
         }
     }
 
-    fn take_transformed(&mut self, flight: &mut Flight, portion: &[usize], answer: Transformed) {
+    fn take_transformed(&mut self, flight: &mut Flight, portion: &[usize], answer: Transformed, sent: &[Exchange]) {
         flight.steps[flight.step].records_in += portion.len() as u64;
         let all_ok = answer.outputs.is_none() && answer.outcomes.iter().all(|outcome| *outcome == Outcome::Ok);
         let records = flight.pick(portion);
@@ -177,9 +189,10 @@ impl Machine {
                     flight.steps[flight.step].dropped += 1;
                 }
                 Outcome::Rejected => {
-                    self.fail_at_transformer(flight, position, Status::Rejected, failure, Outcome::Rejected);
+                    let said = (Status::Rejected, Outcome::Rejected);
+                    self.fail_at_transformer(flight, position, said, failure, of_record(sent, index));
                 }
-                Outcome::Retryable => self.retry_at_transformer(flight, position, failure),
+                Outcome::Retryable => self.retry_at_transformer(flight, position, failure, of_record(sent, index)),
                 _ if outputs == 1 => {
                     flight.steps[flight.step].ok += 1;
                     kept.push(index);
@@ -204,21 +217,21 @@ impl Machine {
         &mut self,
         flight: &mut Flight,
         position: usize,
-        status: Status,
+        (status, outcome): (Status, Outcome),
         failure: Failure,
-        outcome: Outcome,
+        sent: Vec<Exchange>,
     ) {
         let counts = &mut flight.steps[flight.step];
         match status {
             Status::Rejected => counts.rejected += 1,
             _ => counts.failed += 1,
         }
-        self.note_transform_attempt(flight, position, outcome, &failure);
+        self.note_transform_attempt(flight, position, outcome, &failure, sent);
         flight.end_member(position, status, Some(failure));
     }
 
-    fn retry_at_transformer(&mut self, flight: &mut Flight, position: usize, failure: Failure) {
-        self.note_transform_attempt(flight, position, Outcome::Retryable, &failure);
+    fn retry_at_transformer(&mut self, flight: &mut Flight, position: usize, failure: Failure, sent: Vec<Exchange>) {
+        self.note_transform_attempt(flight, position, Outcome::Retryable, &failure, sent);
         let member = flight.live[position];
         let began = flight.began;
         let note = flight.note(member);
@@ -236,9 +249,16 @@ impl Machine {
         flight.note(member).due = due;
     }
 
-    fn note_transform_attempt(&self, flight: &mut Flight, position: usize, outcome: Outcome, failure: &Failure) {
+    fn note_transform_attempt(
+        &self,
+        flight: &mut Flight,
+        position: usize,
+        outcome: Outcome,
+        failure: &Failure,
+        sent: Vec<Exchange>,
+    ) {
         let step = self.spec.steps[flight.step].name.clone();
-        self.note_attempt_at(flight, position, step, outcome, failure);
+        self.note_attempt_at(flight, position, step, outcome, failure, sent);
     }
 
     fn leave_transformer(&mut self, flight: &mut Flight) {

@@ -325,9 +325,10 @@ impl Machine {
 
     pub(super) fn on_undo_probed(&mut self, result: CallResult<Probed>) {
         let Some((undo, portion)) = self.answer_to_undo() else { return };
-        let (answer, trace) = match result {
+        let CallResult { answer, trace } = result;
+        let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return self.on_undo_error(undo, portion, error),
+            Err(error) => return self.on_undo_error(undo, portion, error, trace),
         };
         let mut failures: HashMap<u32, Failure> = answer.failures.into_iter().collect();
         let value = |column: &Option<Column>, index: usize| {
@@ -348,9 +349,10 @@ impl Machine {
 
     pub(super) fn on_compensated(&mut self, result: CallResult<Undone>) {
         let Some((mut undo, mut portion)) = self.answer_to_undo() else { return };
-        let (mut answer, trace) = match result {
+        let CallResult { answer, trace } = result;
+        let mut answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return self.on_undo_error(undo, portion, error),
+            Err(error) => return self.on_undo_error(undo, portion, error, trace),
         };
         self.heard_from(undo.step, &answer.outcomes, answer.failures.first().map(|(_, failure)| failure));
         // Untouched ones are given again, unless that is all of them.
@@ -379,7 +381,7 @@ impl Machine {
     }
 
     /// A call gave no answer: undoing twice is harmless, so it is tried again.
-    fn on_undo_error(&mut self, mut undo: Undo, portion: Vec<usize>, error: CallError) {
+    fn on_undo_error(&mut self, mut undo: Undo, portion: Vec<usize>, error: CallError, trace: CallTrace) {
         let name = self.spec.steps[undo.step].name.clone();
         match error {
             CallError::Host(error) => {
@@ -389,7 +391,7 @@ impl Machine {
                 self.leave_undo(undo);
             }
             CallError::Fault(fault) if portion.len() > 1 => {
-                self.note_fault(&name, &fault.message);
+                self.note_fault(&name, &fault, &trace.exchanges);
                 let (first, second) = halves(&portion);
                 undo.portions.push_front(second);
                 undo.portions.push_front(first);
@@ -397,16 +399,13 @@ impl Machine {
                 self.go_on_undoing();
             }
             CallError::Fault(fault) => {
-                self.note_fault(&name, &fault.message);
+                self.note_fault(&name, &fault, &trace.exchanges);
                 let failure = fault.failure();
-                self.answered(undo, &portion, CallTrace::default(), |_| {
-                    Answered::Again(Outcome::Unknown, failure.clone())
-                });
+                self.answered(undo, &portion, trace, |_| Answered::Again(Outcome::Unknown, failure.clone()));
             }
             CallError::Refused { kind, failure } => {
                 let message = format!("undoing failed: {}", failure.message);
-                let event = self.event(EventKind::CallFailed, Some(name), message);
-                self.events.push(event);
+                self.note_refused(&name, message, &trace.exchanges);
                 match kind {
                     RefusalKind::Unauthorized => {
                         self.open_gate(undo.step, &failure, true);
@@ -415,12 +414,10 @@ impl Machine {
                     }
                     RefusalKind::Unavailable | RefusalKind::Internal => {
                         self.heard_from(undo.step, &vec![Outcome::Retryable; portion.len()], Some(&failure));
-                        self.answered(undo, &portion, CallTrace::default(), |_| {
-                            Answered::Again(Outcome::Retryable, failure.clone())
-                        });
+                        self.answered(undo, &portion, trace, |_| Answered::Again(Outcome::Retryable, failure.clone()));
                     }
                     _ => {
-                        self.answered(undo, &portion, CallTrace::default(), |_| Answered::Failed(failure.clone()));
+                        self.answered(undo, &portion, trace, |_| Answered::Failed(failure.clone()));
                     }
                 }
             }

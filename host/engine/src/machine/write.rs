@@ -1,14 +1,14 @@
 //! A flight at a destination: probe what is in doubt, make the intent durable, write, take the answers.
 
 use super::flight::{Flight, Given, Phase, halves};
-use super::{Action, Machine, host_failure};
+use super::{Action, Machine, evidence, host_failure};
 use crate::codes;
 use crate::plan::{OnError, Role};
 use crate::ports::{
     AttemptKind, AttemptRow, CallError, CallResult, Exchange, Idempotency, Intent, RefusalKind, WriteOptions, Written,
 };
 use crate::retry;
-use crossdock_model::{Column, EventKind, Failure, Fault, Outcome, Status, idempotency_key};
+use crossdock_model::{Column, Failure, Fault, Outcome, Status, idempotency_key};
 
 /// What a destination said of one record.
 struct Said {
@@ -22,6 +22,11 @@ struct Said {
 impl Said {
     fn plain(outcome: Outcome, failure: Option<Failure>) -> Self {
         Self { outcome, failure, target_id: None, receipt: None, exchanges: Vec::new() }
+    }
+
+    /// The same, of the record at this position of a call that sent these.
+    fn of(outcome: Outcome, failure: Option<Failure>, sent: &[Exchange], index: usize) -> Self {
+        Self { exchanges: evidence::of_record(sent, index), ..Self::plain(outcome, failure) }
     }
 }
 
@@ -127,20 +132,20 @@ impl Machine {
     pub(super) fn on_written(&mut self, flight: &mut Flight, result: CallResult<Written>) {
         let portion = std::mem::take(&mut flight.current);
         let name = self.spec.steps[flight.step].name.clone();
-        match result {
-            Ok((answer, trace)) => {
+        let CallResult { answer, trace } = result;
+        match answer {
+            Ok(answer) => {
                 self.heard_from(flight.step, &answer.outcomes, answer.failures.first().map(|(_, failure)| failure));
                 flight.state.extend(trace.state.into_iter().map(|write| (name.clone(), write)));
                 self.take_written(flight, &portion, answer, &trace.exchanges);
             }
-            Err(CallError::Fault(fault)) => self.on_write_fault(flight, portion, &fault),
-            Err(CallError::Refused { kind, failure }) => self.on_write_refused(flight, portion, kind, failure),
+            Err(CallError::Fault(fault)) => self.on_write_fault(flight, portion, &fault, &trace.exchanges),
+            Err(CallError::Refused { kind, failure }) => {
+                self.on_write_refused(flight, portion, kind, failure, &trace.exchanges);
+            }
             Err(CallError::Host(error)) => {
                 let failure = host_failure(&error);
-                flight.steps[flight.step].records_in += portion.len() as u64;
-                for &position in &portion {
-                    self.take_outcome(flight, position, Said::plain(Outcome::Unknown, Some(failure.clone())));
-                }
+                self.all_unknown(flight, &portion, &failure, &trace.exchanges);
                 self.stop_for(error.class, failure);
             }
         }
@@ -165,45 +170,57 @@ impl Machine {
     }
 
     /// The same records may only be written again if the destination recognises them.
-    fn on_write_fault(&mut self, flight: &mut Flight, portion: Vec<usize>, fault: &Fault) {
+    fn on_write_fault(&mut self, flight: &mut Flight, portion: Vec<usize>, fault: &Fault, sent: &[Exchange]) {
         let step = &self.spec.steps[flight.step];
         let name = step.name.clone();
         let recognises =
             matches!(step.role, Role::Destination { idempotency: Idempotency::NativeKey | Idempotency::Upsert, .. });
-        self.note_fault(&name, &fault.message);
+        self.note_fault(&name, fault, sent);
         if recognises && portion.len() > 1 && !self.is_stopping() {
-            for &position in &portion {
+            for (index, &position) in portion.iter().enumerate() {
                 let note = flight.note(flight.live[position]);
                 note.in_doubt = true;
                 note.failure = Some(fault.failure());
+                note.sent = evidence::together(std::mem::take(&mut note.sent), evidence::of_record(sent, index));
             }
             let (first, second) = halves(&portion);
             flight.portions.push_front(second);
             flight.portions.push_front(first);
             return;
         }
+        self.all_unknown(flight, &portion, &fault.failure(), sent);
+    }
+
+    /// A call ended without an answer: which of the records it had come to nobody knows, but what was sent for each.
+    fn all_unknown(&mut self, flight: &mut Flight, portion: &[usize], failure: &Failure, sent: &[Exchange]) {
         flight.steps[flight.step].records_in += portion.len() as u64;
-        for position in portion {
-            self.take_outcome(flight, position, Said::plain(Outcome::Unknown, Some(fault.failure())));
+        for (index, &position) in portion.iter().enumerate() {
+            self.take_outcome(flight, position, Said::of(Outcome::Unknown, Some(failure.clone()), sent, index));
         }
     }
 
     /// A refused write is a promise that nothing took effect.
-    fn on_write_refused(&mut self, flight: &mut Flight, portion: Vec<usize>, kind: RefusalKind, failure: Failure) {
+    fn on_write_refused(
+        &mut self,
+        flight: &mut Flight,
+        portion: Vec<usize>,
+        kind: RefusalKind,
+        failure: Failure,
+        sent: &[Exchange],
+    ) {
         let name = self.spec.steps[flight.step].name.clone();
-        let event = self.event(EventKind::CallFailed, Some(name), failure.message.clone());
-        self.events.push(event);
+        self.note_refused(&name, failure.message.clone(), sent);
         match kind {
             RefusalKind::Unavailable | RefusalKind::Internal => {
                 self.heard_from(flight.step, &vec![Outcome::Retryable; portion.len()], Some(&failure));
                 flight.steps[flight.step].records_in += portion.len() as u64;
                 let strict = self.is_strict(flight);
                 for (index, &position) in portion.iter().enumerate() {
-                    if strict && index > 0 {
-                        self.take_outcome(flight, position, Said::plain(Outcome::Untouched, None));
-                    } else {
-                        self.take_outcome(flight, position, Said::plain(Outcome::Retryable, Some(failure.clone())));
-                    }
+                    let said = match strict && index > 0 {
+                        true => Said::plain(Outcome::Untouched, None),
+                        false => Said::of(Outcome::Retryable, Some(failure.clone()), sent, index),
+                    };
+                    self.take_outcome(flight, position, said);
                 }
                 self.hold_if_strict(flight);
             }
@@ -240,8 +257,6 @@ impl Machine {
             if outcome == Outcome::Untouched {
                 untouched.push(position);
             }
-            let at = u32::try_from(index).ok();
-            let mine = exchanges.iter().filter(|exchange| exchange.record.is_some() && exchange.record == at);
             let text = |column: &Option<Column>| column.as_ref().map(|column| column.text(index).into_owned());
             let bytes =
                 |column: &Option<Column>| column.as_ref().and_then(|column| column.get(index)).map(<[u8]>::to_vec);
@@ -250,7 +265,7 @@ impl Machine {
                 failure,
                 target_id: text(&answer.target_ids).filter(|text| !text.is_empty()),
                 receipt: bytes(&answer.receipts).filter(|bytes| !bytes.is_empty()),
-                exchanges: mine.cloned().collect(),
+                exchanges: evidence::of_record(exchanges, index),
             };
             self.take_outcome(flight, position, said);
         }
@@ -310,6 +325,7 @@ impl Machine {
         note.attempts += 1;
         note.spent += 1;
         note.since.get_or_insert(began);
+        let exchanges = evidence::together(std::mem::take(&mut note.sent), exchanges);
         let row = AttemptRow {
             id,
             step,
@@ -396,8 +412,8 @@ impl Machine {
     /// records' fault and nothing is held against them.
     pub(super) fn on_checked(&mut self, flight: &mut Flight, result: CallResult<()>) {
         let refused = std::mem::take(&mut flight.unauthorized);
-        match result {
-            Ok(_) => {
+        match result.answer {
+            Ok(()) => {
                 for (position, failure) in refused {
                     let in_doubt = flight.notes.get(&flight.live[position]).is_some_and(|note| note.in_doubt);
                     let counts = &mut flight.steps[flight.step];

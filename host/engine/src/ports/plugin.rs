@@ -104,10 +104,41 @@ pub enum CallError {
     Host(#[from] PortError),
 }
 
-/// An answer with its trace, or why there is none.
-pub type CallResult<T> = Result<(T, CallTrace), CallError>;
+/// What a call came to, and what it did beside: which requests went out is of most interest where there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallResult<T> {
+    /// The answer, or why there is none.
+    pub answer: Result<T, CallError>,
+    /// What the call did. Without an answer it has no state writes: they are forgotten with the call.
+    pub trace: CallTrace,
+}
 
-/// One HTTP request made for a plugin and what came of it. Holds no secrets and no bodies.
+impl<T> CallResult<T> {
+    /// An answer of a call that did nothing else.
+    #[must_use]
+    pub fn plain(answer: T) -> Self {
+        Self { answer: Ok(answer), trace: CallTrace::default() }
+    }
+
+    /// The answer with its trace; of a call without one only why.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn answered(self) -> Result<(T, CallTrace), CallError> {
+        let Self { answer, trace } = self;
+        answer.map(|answer| (answer, trace))
+    }
+}
+
+impl<T> From<CallError> for CallResult<T> {
+    /// A call that came to nothing before it did anything.
+    fn from(error: CallError) -> Self {
+        Self { answer: Err(error), trace: CallTrace::default() }
+    }
+}
+
+/// One HTTP request made for a plugin and what came of it. Holds no secrets and no bodies. One that was still on its way
+/// when its call ended has neither a status nor a length, and says so as its error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
     /// When it was sent.
@@ -143,7 +174,7 @@ pub struct StateWrite {
 /// What a call did beside answering.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CallTrace {
-    /// HTTP requests in the order they were begun.
+    /// HTTP requests in the order they were begun, those included whose answer never came.
     pub exchanges: Vec<Exchange>,
     /// State writes in order.
     pub state: Vec<StateWrite>,

@@ -12,7 +12,7 @@ use crate::rules::{self, order_of};
 use crate::world::World;
 use crossdock_engine::machine::{Action, ConnectorDown, Input, Machine};
 use crossdock_engine::plan::RunSpec;
-use crossdock_engine::ports::{Payload, RunEnd};
+use crossdock_engine::ports::{CallResult, Payload, RunEnd};
 use crossdock_model::{Failure, Outcome, RunStatus, Status, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -361,12 +361,12 @@ impl<'a> Player<'a> {
                 self.check_batch(step, &batch)?;
                 let answer = self.world.transform(step, &batch);
                 // What a transformer holds back does not hold up others.
-                let passes = |at| answer.as_ref().is_ok_and(|(answer, _)| answer.outcomes[at] == Outcome::Ok);
+                let passes = |at| answer.answer.as_ref().is_ok_and(|answer| answer.outcomes[at] == Outcome::Ok);
                 for at in (0..batch.len()).filter(|at| !passes(*at)) {
                     let id = batch.ids.text(at);
                     self.trouble.retain(|_, troubled| *troubled != id);
                 }
-                if let Ok((answer, _)) = &answer {
+                if let Ok(answer) = &answer.answer {
                     for at in 0..batch.len() {
                         self.tried(step, &batch.ids.text(at), answer.outcomes[at])?;
                     }
@@ -382,7 +382,7 @@ impl<'a> Player<'a> {
                 self.check_batch(step, &batch)?;
                 self.check_keys(step, &batch, &keys)?;
                 let answer = self.world.probe(step, &batch, &keys);
-                if let Ok((probed, _)) = &answer {
+                if let Ok(probed) = &answer.answer {
                     for at in (0..batch.len()).filter(|&at| probed.outcomes[at] == Outcome::Ok) {
                         let id = batch.ids.text(at).into_owned();
                         self.trouble.remove(&(order_of(&id), step));
@@ -394,7 +394,7 @@ impl<'a> Player<'a> {
             Action::Compensate(number, step, batch) => {
                 let answer = self.world.compensate(step, &batch)?;
                 self.connector_answered(step, batch.ids.len(), &answer, |undone| &undone.outcomes);
-                if let Ok((undone, _)) = &answer {
+                if let Ok(undone) = &answer.answer {
                     for at in 0..batch.ids.len() {
                         let (id, key) = (batch.ids.text(at), batch.keys.text(at));
                         if undone.outcomes[at].is_success() {
@@ -419,7 +419,7 @@ impl<'a> Player<'a> {
                 if self.ledger.checkpoint.as_ref() != Some(&checkpoint) {
                     return Err("invariant 1: acknowledged what is not durable".into());
                 }
-                Input::Acked(Ok(((), Default::default())))
+                Input::Acked(CallResult::plain(()))
             }
             other => return Err(format!("cannot perform {other:?}")),
         })

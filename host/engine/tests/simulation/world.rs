@@ -5,8 +5,7 @@ mod undo;
 use crate::rng::{Rng, mix};
 use crossdock_engine::plan::Role;
 use crossdock_engine::ports::{
-    CallError, CallResult, CallTrace, Idempotency, More, Page, PageLimits, Probed, RefusalKind, Transformed,
-    WriteOptions, Written,
+    CallError, CallResult, Idempotency, More, Page, PageLimits, Probed, RefusalKind, Transformed, WriteOptions, Written,
 };
 use crossdock_model::{Batch, Checkpoint, Column, Failure, Fault, FaultKind, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,15 +93,15 @@ pub(crate) struct World {
 }
 
 fn answer<T>(value: T) -> CallResult<T> {
-    Ok((value, CallTrace::default()))
+    CallResult::plain(value)
 }
 
-pub(crate) fn fault() -> CallError {
-    CallError::Fault(Fault::new(FaultKind::Trap, "it trapped"))
+pub(crate) fn fault<T>() -> CallResult<T> {
+    CallError::Fault(Fault::new(FaultKind::Trap, "it trapped")).into()
 }
 
-fn refused(kind: RefusalKind) -> CallError {
-    CallError::Refused { kind, failure: Failure::new("refused", "not now") }
+fn refused<T>(kind: RefusalKind) -> CallResult<T> {
+    CallError::Refused { kind, failure: Failure::new("refused", "not now") }.into()
 }
 
 impl World {
@@ -207,7 +206,7 @@ impl World {
 
     pub(crate) fn read(&mut self, from: Option<&Checkpoint>, limits: PageLimits) -> CallResult<Page> {
         if self.goes_wrong() {
-            return Err(if self.rng.one_in(3) { fault() } else { refused(RefusalKind::Unavailable) });
+            return if self.rng.one_in(3) { fault() } else { refused(RefusalKind::Unavailable) };
         }
         let start = Self::place(from);
         let left = self.records.saturating_sub(start);
@@ -259,16 +258,12 @@ impl World {
 
     pub(crate) fn transform(&mut self, step: usize, batch: &Batch) -> CallResult<Transformed> {
         if self.goes_wrong() {
-            return Err(if self.rng.one_in(6) {
-                refused(RefusalKind::Internal)
-            } else {
-                refused(RefusalKind::Unavailable)
-            });
+            return if self.rng.one_in(6) { refused(RefusalKind::Internal) } else { refused(RefusalKind::Unavailable) };
         }
         let ids: Vec<String> = (0..batch.len()).map(|at| batch.ids.text(at).into_owned()).collect();
         if let Some(id) = ids.iter().find(|id| matches!(self.say(id, step), Say::Fault(_))) {
             self.tried(id, step);
-            return Err(fault());
+            return fault();
         }
         let (mut outcomes, mut failures, mut outputs) = (vec![], vec![], vec![]);
         let mut payloads = Column::new();
@@ -403,7 +398,7 @@ impl World {
         let down = self.is_down(step);
         if (down && self.rng.one_in(2)) || self.goes_wrong() {
             let kinds = [RefusalKind::Unavailable, RefusalKind::Internal, RefusalKind::Unauthorized];
-            return Ok(Err(refused(kinds[self.rng.below(7).saturating_sub(4)])));
+            return Ok(refused(kinds[self.rng.below(7).saturating_sub(4)]));
         }
         let short = self.goes_wrong().then(|| self.rng.below(batch.len()));
         let mut written = Written { outcomes: vec![], failures: vec![], target_ids: None, receipts: None };
@@ -424,7 +419,7 @@ impl World {
                     if applied {
                         self.apply(step, &id, key)?;
                     }
-                    return Ok(Err(fault()));
+                    return Ok(fault());
                 }
                 Say::Unknown(applied) => {
                     self.doubted.insert((step, id.clone()));
@@ -461,7 +456,7 @@ impl World {
 
     pub(crate) fn probe(&mut self, step: usize, batch: &Batch, keys: &Column) -> CallResult<Probed> {
         if self.is_down(step) || self.goes_wrong() {
-            return Err(if self.rng.one_in(3) { fault() } else { refused(RefusalKind::Unavailable) });
+            return if self.rng.one_in(3) { fault() } else { refused(RefusalKind::Unavailable) };
         }
         let mut probed = Probed { outcomes: vec![], failures: vec![], target_ids: None, receipts: None };
         let (mut target_ids, mut receipts) = (Column::new(), Column::new());
@@ -488,14 +483,14 @@ impl World {
 
     pub(crate) fn check(&mut self, step: usize) -> CallResult<()> {
         if self.is_down(step) {
-            return Err(refused(RefusalKind::Unavailable));
+            return refused(RefusalKind::Unavailable);
         }
         self.checks += 1;
         if self.checks_alternate && !self.healed {
-            return if self.checks.is_multiple_of(2) { answer(()) } else { Err(refused(RefusalKind::Unauthorized)) };
+            return if self.checks.is_multiple_of(2) { answer(()) } else { refused(RefusalKind::Unauthorized) };
         }
         let fine = self.checks_ok.unwrap_or_else(|| !self.rng.one_in(2));
-        if fine { answer(()) } else { Err(refused(RefusalKind::Unauthorized)) }
+        if fine { answer(()) } else { refused(RefusalKind::Unauthorized) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::bindings::imports::http::{self, Field, HttpError, Request, Response, Value};
 use crate::deadline::Deadline;
+use crate::exchanges::Begun;
 use crate::grants::Origin;
 use crate::host::{Host, HostFailed, Identity};
 use crate::http_client::{Answer, NoAnswer};
@@ -9,7 +10,6 @@ use crate::limits::Limits;
 use crate::request_limits::Turn;
 use crate::text::PluginText;
 use base64::Engine as _;
-use crossdock_engine::ports::Exchange;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::pin::pin;
 use std::sync::Arc;
@@ -177,49 +177,44 @@ async fn turn(identity: Arc<Identity>, deadline: Deadline, goes_on: bool) -> Res
 /// A request that came to its end.
 struct Sent {
     index: usize,
-    place: usize,
-    exchange: Exchange,
     answer: Result<Response, HttpError>,
 }
 
 /// Sends one request and notes what came of it.
-async fn send_one(identity: Arc<Identity>, checked: Checked, left: Duration, index: usize, place: usize) -> Sent {
+async fn send_one(
+    identity: Arc<Identity>,
+    request: reqwest::Request,
+    timeout_ms: Option<u32>,
+    left: Duration,
+    mut exchange: Begun,
+) -> Result<Response, HttpError> {
     // Asked each time, because a secret may have been replaced meanwhile.
     let line = |text: &str| PluginText::line(text, ERROR_MAX_BYTES, &identity.secrets.redactor()).into_string();
-    let mut exchange = Exchange {
-        at: identity.clock.now(),
-        record: checked.record,
-        method: checked.method,
-        url: checked.url,
-        status: None,
-        error: None,
-        took_ms: 0,
-        bytes: 0,
-    };
     let begun = Instant::now();
-    let wanted = Duration::from_millis(checked.timeout_ms.map_or(TIMEOUT_DEFAULT_MS, u64::from));
+    let wanted = Duration::from_millis(timeout_ms.map_or(TIMEOUT_DEFAULT_MS, u64::from));
     let answer = if left.is_zero() {
         Err(NoAnswer::NotConnected("no time is left in this call for another request".to_owned()))
     } else {
-        tokio::time::timeout(wanted.min(left), identity.client.send(checked.request))
+        tokio::time::timeout(wanted.min(left), identity.client.send(request))
             .await
             .unwrap_or_else(|_| Err(NoAnswer::Lost("the time for the request was over before its answer".to_owned())))
     };
-    exchange.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let note = &mut exchange.now;
+    note.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let answer = match answer {
         Ok(Answer::Complete { status, headers, body }) => {
-            exchange.status = Some(status);
-            exchange.bytes = body.len() as u64;
+            note.status = Some(status);
+            note.bytes = body.len() as u64;
             Ok(Response { status, headers, body })
         }
         Ok(Answer::TooLarge { status }) => {
-            exchange.status = Some(status);
-            exchange.error = Some(format!("the body is longer than {} bytes", Limits::HTTP_BODY_MAX_BYTES));
+            note.status = Some(status);
+            note.error = Some(format!("the body is longer than {} bytes", Limits::HTTP_BODY_MAX_BYTES));
             Err(HttpError::TooLarge(status))
         }
         Err(error) => {
             let text = line(&error.to_string());
-            exchange.error = Some(text.clone());
+            note.error = Some(text.clone());
             Err(match error {
                 NoAnswer::Invalid(_) => HttpError::Invalid(text),
                 NoAnswer::NotConnected(_) => HttpError::NotConnected(text),
@@ -227,7 +222,8 @@ async fn send_one(identity: Arc<Identity>, checked: Checked, left: Duration, ind
             })
         }
     };
-    Sent { index, place, exchange, answer }
+    exchange.end();
+    answer
 }
 
 impl http::Host for Host {
@@ -239,7 +235,6 @@ impl http::Host for Host {
         let limits = self.identity.limits;
         let permits = Arc::new(Semaphore::new(in_flight.clamp(1, limits.http_in_flight_max.max(1)) as usize));
         let mut answers: Vec<Option<Result<Response, HttpError>>> = requests.iter().map(|_| None).collect();
-        let mut exchanges: Vec<Option<Exchange>> = Vec::new();
         // Dropping the set, because the call was interrupted, ends what is still on its way.
         let mut sending: JoinSet<Sent> = JoinSet::new();
         for (index, request) in requests.into_iter().enumerate() {
@@ -266,22 +261,21 @@ impl http::Host for Host {
                 }
             };
             let left = self.remaining().saturating_sub(TIME_KEPT);
-            let (identity, place) = (self.identity.clone(), exchanges.len());
-            exchanges.push(None);
+            let Checked { request, timeout_ms, record, method, url } = checked;
+            let identity = self.identity.clone();
+            let exchange = self.call.exchanges.begin(identity.clock.now(), record, method, url);
             let sent = async move {
-                let sent = send_one(identity, checked, left, index, place).await;
+                let answer = send_one(identity, request, timeout_ms, left, exchange).await;
                 drop((permit, turn));
-                sent
+                Sent { index, answer }
             };
             sending.spawn_on(sent, &self.identity.io);
         }
         while let Some(sent) = sending.join_next().await {
             // A panic of ours on the way: the error ends this call, as a mistake of the host.
-            let Sent { index, place, exchange, answer } = sent.map_err(HostFailed::from)?;
-            exchanges[place] = Some(exchange);
+            let Sent { index, answer } = sent.map_err(HostFailed::from)?;
             answers[index] = Some(answer);
         }
-        self.call.exchanges.extend(exchanges.into_iter().flatten());
         let unanswered = || Err(HttpError::NoAnswer("the host lost the request".to_owned()));
         Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect())
     }

@@ -1,6 +1,6 @@
 //! What the tests share: a sandbox, the guests, a clock that stands still.
 
-use crossdock_engine::ports::{Clock, PortFuture};
+use crossdock_engine::ports::{CallError, CallResult, CallTrace, Clock, PortFuture};
 use crossdock_model::{Batch, Column, RouteName, StepName, Timestamp};
 use crossdock_sandbox::{Compiler, Instance, Limits, Plugin, Sandbox, SandboxConfig};
 use std::collections::HashMap;
@@ -28,7 +28,42 @@ impl Clock for Still {
 static CALLER: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
 
-pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
+/// What most tests want to know of a call: its answer with its trace, or why there is none.
+pub(crate) trait Told {
+    type Told;
+    fn told(self) -> Self::Told;
+}
+
+impl<T> Told for CallResult<T> {
+    type Told = Result<(T, CallTrace), CallError>;
+
+    fn told(self) -> Self::Told {
+        self.answered()
+    }
+}
+
+impl<T, E> Told for Result<T, E> {
+    type Told = Self;
+
+    fn told(self) -> Self {
+        self
+    }
+}
+
+impl<A, B> Told for (A, B) {
+    type Told = Self;
+
+    fn told(self) -> Self {
+        self
+    }
+}
+
+pub(crate) fn wait<T: Told>(future: impl Future<Output = T>) -> T::Told {
+    all_of(future).told()
+}
+
+/// The same with what a call did that has no answer.
+pub(crate) fn all_of<T>(future: impl Future<Output = T>) -> T {
     CALLER.block_on(future)
 }
 

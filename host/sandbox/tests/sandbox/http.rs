@@ -1,8 +1,8 @@
 //! Requests of guests, against a server on loopback that says exactly what it is told to.
 
-use crate::common::{NOW, batch, guest, instance, wait};
+use crate::common::{NOW, all_of, batch, guest, instance, wait};
 use crossdock_engine::ports::{CallError, Exchange, WriteOptions};
-use crossdock_model::{Column, Outcome};
+use crossdock_model::{Column, FaultKind, Outcome};
 use crossdock_sandbox::{Instance, Limits, SecretGrant};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -231,6 +231,20 @@ fn a_call_has_a_limit_of_requests() {
     let (written, trace) = wait(port.write(batch(&[payload.as_str(); 3]), keys, options)).unwrap();
     assert_eq!(written.outcomes, [Outcome::Ok, Outcome::Ok, Outcome::Rejected]);
     assert_eq!(trace.exchanges.iter().map(|e| e.record).collect::<Vec<_>>(), [Some(0), Some(1)]);
+}
+
+#[test]
+fn what_was_sent_before_a_fault_is_known() {
+    let server = Server::start();
+    let port = wait(guest("guest-destination").destination(with_grant(&server.origin, "http-then-panic"))).unwrap();
+    let payloads = [format!("POST {}/ok body=a", server.origin), format!("POST {}/cut body=b", server.origin)];
+    let keys: Column = ["k", "l"].into_iter().collect();
+    let batch = batch(&[payloads[0].as_str(), payloads[1].as_str()]);
+    let result = all_of(port.write(batch, keys, WriteOptions { stop_at_first_failure: false }));
+    assert!(matches!(&result.answer, Err(CallError::Fault(fault)) if fault.kind == FaultKind::Trap), "{result:?}");
+    let [first, second] = result.trace.exchanges.as_slice() else { panic!("{result:?}") };
+    assert_eq!((first.record, first.status, first.error.as_deref()), (Some(0), Some(201), None));
+    assert_eq!((second.record, second.status, second.error.is_some()), (Some(1), None, true));
 }
 
 #[test]

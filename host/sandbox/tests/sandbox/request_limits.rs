@@ -19,7 +19,7 @@ async fn write(port: &dyn DestinationPort, url: &str, records: usize) -> (Vec<Ou
     let payload = format!("POST {url}");
     let payloads = vec![payload.as_str(); records];
     let answer = port.write(batch(&payloads), keys, WriteOptions { stop_at_first_failure: false }).await;
-    let (written, _) = answer.unwrap();
+    let written = answer.answer.unwrap();
     let message = written.failures.last().map(|(_, failure)| failure.message.clone());
     (written.outcomes, message.unwrap_or_default())
 }

@@ -1,6 +1,6 @@
 //! Transformers that misbehave.
 
-use crate::common::{NOW, batch, column, guest, instance, sandbox, values, wait};
+use crate::common::{NOW, all_of, batch, column, guest, instance, sandbox, values, wait};
 use crossdock_engine::ports::{CallError, CallTrace, RefusalKind, StateWrite, Transformed, TransformerPort};
 use crossdock_model::{FaultKind, Outcome};
 use crossdock_sandbox::{Instance, Limits, SecretGrant};
@@ -217,12 +217,12 @@ fn the_rest_of_the_host() {
 #[test]
 fn a_call_that_is_given_up_leaves_a_port_that_works() {
     let port = start(Instance { limits: Limits { cpu_time_max_ms: 60_000, ..Limits::default() }, ..instance("loop") });
-    wait(async {
+    all_of(async {
         let looping = port.transform(batch(&["one"]));
         assert!(tokio::time::timeout(Duration::from_millis(50), looping).await.is_err());
         // The loop would go on for a minute; it ends within ticks, and the next call gets a fresh instance.
         let next = port.transform(batch(&["rest"]));
-        assert!(tokio::time::timeout(Duration::from_secs(20), next).await.unwrap().is_ok());
+        assert!(tokio::time::timeout(Duration::from_secs(20), next).await.unwrap().answer.is_ok());
     });
 }
 
@@ -230,7 +230,7 @@ fn a_call_that_is_given_up_leaves_a_port_that_works() {
 fn guests_that_compute_leave_time_for_others() {
     let busy = start(Instance { limits: Limits { cpu_time_max_ms: 1_000, ..Limits::default() }, ..instance("loop") });
     let other = start(instance(""));
-    let done = wait(async {
+    let done = all_of(async {
         let looping: Vec<_> = (0..4)
             .map(|_| {
                 let busy = busy.clone();
@@ -240,7 +240,7 @@ fn guests_that_compute_leave_time_for_others() {
         let begun = Instant::now();
         let mut calls = 0;
         while begun.elapsed() < Duration::from_millis(500) {
-            other.transform(batch(&["one"])).await.unwrap();
+            other.transform(batch(&["one"])).await.answer.unwrap();
             calls += 1;
         }
         looping.iter().for_each(tokio::task::JoinHandle::abort);
@@ -265,11 +265,11 @@ fn a_sandbox_may_be_dropped_anywhere() {
         ..crate::common::config(crate::common::Still)
     })
     .unwrap();
-    wait(async move {
+    all_of(async move {
         let plugin = other.load(crate::common::file("guest-transformer")).await.unwrap();
         let port = plugin.transformer(instance("")).await.unwrap();
         drop((plugin, other));
-        assert!(port.transform(batch(&["one"])).await.is_ok());
+        assert!(port.transform(batch(&["one"])).await.answer.is_ok());
         drop(port);
     });
     drop(sandbox());

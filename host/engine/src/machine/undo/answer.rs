@@ -2,6 +2,7 @@
 
 use super::Undo;
 use crate::machine::Machine;
+use crate::machine::evidence::of_record;
 use crate::ports::{
     Applied, AttemptKind, AttemptRow, BatchCommit, CallTrace, Exchange, Payload, RecordRow, StepCounts,
 };
@@ -42,12 +43,11 @@ impl Machine {
         let name = self.spec.steps[undo.step].name.clone();
         commit.state = trace.state.into_iter().map(|write| (name.clone(), write)).collect();
         for (index, &at) in portion.iter().enumerate() {
-            let mine = |exchange: &&Exchange| exchange.record.is_some_and(|record| record as usize == index);
             let call = Call {
                 step: Some(undo.step),
                 began: undo.began,
                 asks: undo.asks,
-                exchanges: trace.exchanges.iter().filter(mine).cloned().collect(),
+                exchanges: of_record(&trace.exchanges, index),
             };
             let after = self.take_answer(undo.rows[at].clone(), call, of(index), &mut commit);
             if after.status == Status::RollingBack {

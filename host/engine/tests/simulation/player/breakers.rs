@@ -69,8 +69,8 @@ impl Player<'_> {
         outcomes: impl Fn(&T) -> &[Outcome],
     ) {
         let all = vec![Outcome::Retryable; records];
-        let outcomes = match answer {
-            Ok((answer, _)) => outcomes(answer),
+        let outcomes = match &answer.answer {
+            Ok(answer) => outcomes(answer),
             Err(CallError::Refused { kind: RefusalKind::Unavailable | RefusalKind::Internal, .. }) => &all,
             Err(_) => return,
         };

@@ -203,7 +203,7 @@ impl Player<'_> {
         answer: &CallResult<Written>,
     ) -> Checked {
         self.connector_answered(step, batch.len(), answer, |written| &written.outcomes);
-        let Ok((written, _)) = answer else { return Ok(()) };
+        let Ok(written) = &answer.answer else { return Ok(()) };
         for (at, &outcome) in written.outcomes.iter().enumerate() {
             let id = batch.ids.text(at).into_owned();
             self.tried(step, &id, outcome)?;

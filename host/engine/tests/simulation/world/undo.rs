@@ -55,7 +55,7 @@ impl World {
     pub(crate) fn compensate(&mut self, step: usize, batch: &UndoBatch) -> Result<CallResult<Undone>, String> {
         if self.is_down(step) || self.goes_wrong() {
             let kinds = [RefusalKind::Unavailable, RefusalKind::Internal, RefusalKind::Unauthorized];
-            return Ok(Err(refused(kinds[self.rng.below(6).saturating_sub(3)])));
+            return Ok(refused(kinds[self.rng.below(6).saturating_sub(3)]));
         }
         let short = self.goes_wrong().then(|| self.rng.below(batch.ids.len()));
         let mut undone = Undone { outcomes: vec![], failures: vec![] };
@@ -80,7 +80,7 @@ impl World {
                     if done {
                         self.undo(step, &id, key);
                     }
-                    return Ok(Err(fault()));
+                    return Ok(fault());
                 }
                 Say::Unknown(done) => {
                     if done {
@@ -121,7 +121,7 @@ impl World {
     pub(crate) fn handle(&mut self, handler: usize, batch: &Batch) -> CallResult<Written> {
         if self.goes_wrong() {
             let kinds = [RefusalKind::Unavailable, RefusalKind::Unauthorized, RefusalKind::NotGranted];
-            return Err(refused(*self.rng.pick(&kinds)));
+            return refused(*self.rng.pick(&kinds));
         }
         let mut written = Written { outcomes: vec![], failures: vec![], target_ids: None, receipts: None };
         for at in 0..batch.len() {
@@ -137,7 +137,7 @@ impl World {
                 2 => Outcome::Unknown,
                 3 => Outcome::Rejected,
                 4 => Outcome::Untouched,
-                _ => return Err(fault()),
+                _ => return fault(),
             };
             if outcome.needs_failure() {
                 written.failures.push((at as u32, Failure::new("said-no", "the handler said no")));

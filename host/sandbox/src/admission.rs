@@ -1,7 +1,7 @@
 //! What a file must be before it is compiled: found out by walking through it, without running or
 //! compiling anything.
 
-use crate::imports::{OWN, WASI};
+use crate::imports::{OWN, WASI, reach};
 use crate::limits::Limits;
 use crate::shape::{self, Outside, ShapeError};
 use crate::text::{PluginText, Redactor};
@@ -155,6 +155,17 @@ pub(crate) struct Admitted {
     pub(crate) role: Role,
     pub(crate) compensate: bool,
     pub(crate) probe: bool,
+    /// What its imports let it ask the host for, in [`reach`]'s words, each once and sorted.
+    pub(crate) imports: Vec<&'static str>,
+}
+
+/// Decides whether a file may be looked at.
+///
+/// # Errors
+/// When it is larger than a plugin is.
+pub(crate) fn check_size(bytes: &[u8]) -> Result<(), AdmissionError> {
+    let found_bytes = bytes.len() as u64;
+    if found_bytes > Limits::PLUGIN_MAX_BYTES { Err(AdmissionError::TooLarge { found_bytes }) } else { Ok(()) }
 }
 
 /// Decides whether a file may be compiled.
@@ -162,17 +173,17 @@ pub(crate) struct Admitted {
 /// # Errors
 /// The first thing that is wrong with it.
 pub(crate) fn admit(bytes: &[u8]) -> Result<Admitted, AdmissionError> {
-    let found_bytes = bytes.len() as u64;
-    if found_bytes > Limits::PLUGIN_MAX_BYTES {
-        return Err(AdmissionError::TooLarge { found_bytes });
-    }
+    check_size(bytes)?;
     check_beginning(bytes)?;
     let outside = walk(bytes)?;
     check_contract(&outside.sections)?;
     for import in &outside.imports {
         check_import(import)?;
     }
-    check_exports(&outside.exports)
+    let mut imports: Vec<_> = outside.imports.iter().filter_map(|import| reach(import)).collect();
+    imports.sort_unstable();
+    imports.dedup();
+    Ok(Admitted { imports, ..check_exports(&outside.exports)? })
 }
 
 fn shown(text: &str) -> String {
@@ -254,5 +265,5 @@ fn check_exports(exports: &[&str]) -> Result<Admitted, AdmissionError> {
             role.as_str()
         ));
     }
-    Ok(Admitted { role, compensate, probe })
+    Ok(Admitted { role, compensate, probe, imports: Vec::new() })
 }

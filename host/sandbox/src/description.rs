@@ -136,7 +136,7 @@ mod tests {
             max_batch: 500,
         };
         change(&mut said);
-        let admitted = Admitted { role: Role::Transformer, compensate: false, probe: false };
+        let admitted = Admitted { role: Role::Transformer, compensate: false, probe: false, imports: Vec::new() };
         match (check_description(said, &admitted), expected) {
             (Ok(description), Ok(())) => assert_eq!(description.summary, "maps\\nfields"),
             (Err(error), Err(text)) => assert!(error.rule.contains(text), "{error}"),

@@ -43,6 +43,28 @@ pub(crate) const WASI: &[&str] = &[
 /// Our own interfaces that a plugin can import.
 pub(crate) const OWN: &[&str] = &["types", "log", "metrics", "state", "secrets", "http", "control"];
 
+/// What an import lets a plugin ask the host for, in one word; `None` if it leads nowhere by itself, like types and
+/// the streams that other imports hand out. What is asked for is given by grants only.
+pub(crate) fn reach(import: &str) -> Option<&'static str> {
+    let name = import.split_once('@').map_or(import, |(name, _)| name);
+    let (package, interface) = name.split_once('/')?;
+    Some(match (package, interface) {
+        ("crossdock:plugin", "http") => "http",
+        ("crossdock:plugin", "secrets") => "secrets",
+        ("crossdock:plugin", "state") => "state",
+        ("crossdock:plugin", "log") => "log",
+        ("crossdock:plugin", "metrics") => "metrics",
+        ("crossdock:plugin", "control") => "control",
+        ("wasi:filesystem", _) => "files",
+        ("wasi:clocks", _) => "clock",
+        ("wasi:random", _) => "random",
+        ("wasi:cli", "environment") => "environment",
+        ("wasi:cli", "exit") => "exit",
+        ("wasi:cli", _) => "standard-streams",
+        _ => return None,
+    })
+}
+
 impl types::Host for Host {}
 
 /// Links everything that [`WASI`] and [`OWN`] name.
@@ -62,4 +84,17 @@ pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     filesystem::preopens::add_to_linker::<Host, WasiFilesystem>(linker, Host::filesystem)?;
     filesystem::types::add_to_linker::<Host, WasiFilesystem>(linker, Host::filesystem)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_offered_has_a_word() {
+        let silent: Vec<_> = WASI.iter().filter(|name| reach(&format!("{name}@0.2.6")).is_none()).collect();
+        assert_eq!(silent, [&"wasi:io/error", &"wasi:io/poll", &"wasi:io/streams"]);
+        let own = |name: &&&str| reach(&format!("crossdock:plugin/{name}@0.1.0")).is_none();
+        assert_eq!(OWN.iter().filter(own).collect::<Vec<_>>(), [&"types"]);
+    }
 }

@@ -51,6 +51,6 @@ pub use grants::{DirGrant, Grants, InvalidOrigin, SecretGrant, SecretValue};
 pub use limits::{CompileLimits, Limits};
 pub use plugin::{Instance, Plugin};
 pub use request_limits::RequestLimits;
-pub use sandbox::{Sandbox, SandboxConfig, SandboxError};
+pub use sandbox::{ReadPlugin, Sandbox, SandboxConfig, SandboxError};
 pub use secret_values::read_secret;
 pub use text::{PluginText, Redactor};

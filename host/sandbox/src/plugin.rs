@@ -105,6 +105,14 @@ impl Plugin {
         self.loaded.admitted.probe
     }
 
+    /// What its imports let it ask the host for, each word once and sorted: `clock`, `control`, `environment`, `exit`,
+    /// `files`, `http`, `log`, `metrics`, `random`, `secrets`, `standard-streams`, `state`. That is found in its file
+    /// and not something it says; what it is given is decided by its grants.
+    #[must_use]
+    pub fn imports(&self) -> &[&'static str] {
+        &self.loaded.admitted.imports
+    }
+
     /// The size of its file in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {

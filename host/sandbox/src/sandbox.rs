@@ -206,15 +206,24 @@ impl Sandbox {
         })
     }
 
-    /// Reads a plugin, decides whether it may run here, compiles it or takes it from the cache, and asks it
-    /// what it is. Takes milliseconds from the cache, and up to many seconds otherwise; the work is done on
-    /// threads of the sandbox.
+    /// Reads a plugin's file, once, and finds out its digest. Nothing of it is looked at, compiled or run: whoever
+    /// wants certain files only decides between this and [`Sandbox::load_read`].
+    ///
+    /// # Errors
+    /// When there is no such file, or it cannot be read or is too large for a plugin.
+    pub async fn read(&self, path: impl Into<PathBuf>) -> Result<ReadPlugin, SandboxError> {
+        self.blocking(&path.into(), |_, path| read(path)).await
+    }
+
+    /// Decides whether what was read may run here, compiles it or takes it from the cache, and asks it what it is.
+    /// What happens to the file in the meantime changes nothing. Takes milliseconds from the cache, and up to many
+    /// seconds otherwise; the work is done on threads of the sandbox.
     ///
     /// # Errors
     /// When the file is not a plugin for this host, with the first reason found.
-    pub async fn load(&self, path: impl Into<PathBuf>) -> Result<Plugin, SandboxError> {
-        let path = path.into();
-        let admitted = self.blocking(&path, admit).await?;
+    pub async fn load_read(&self, plugin: ReadPlugin) -> Result<Plugin, SandboxError> {
+        let path = plugin.path.clone();
+        let admitted = self.blocking(&path, |shared, path| admit(shared, path, plugin)).await?;
         let (file, component) = match admitted {
             (file, Found::Compiled(component)) => (file, *component),
             (file, Found::Bytes(bytes)) => {
@@ -226,6 +235,14 @@ impl Sandbox {
             }
         };
         self.describe(path, file, component).await
+    }
+
+    /// [`Sandbox::read`] and [`Sandbox::load_read`] in one.
+    ///
+    /// # Errors
+    /// As for both.
+    pub async fn load(&self, path: impl Into<PathBuf>) -> Result<Plugin, SandboxError> {
+        self.load_read(self.read(path).await?).await
     }
 
     /// Does what blocks its thread for a while: tokio has others for that.
@@ -270,6 +287,34 @@ impl Sandbox {
     }
 }
 
+/// A file that may be a plugin: its bytes as they were read, and what they are known by.
+#[derive(Clone)]
+pub struct ReadPlugin {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    digest: String,
+}
+
+impl ReadPlugin {
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The SHA-256 of what was read: 64 hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// How many bytes were read.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}
+
 /// What is known of a plugin's file before it says anything itself.
 struct File {
     admitted: Admitted,
@@ -288,12 +333,11 @@ fn stopped(reason: String) -> SandboxError {
     SandboxError::Setup { reason }
 }
 
-/// Reads a plugin, decides whether it may run here, and looks for its code in the cache.
-fn admit(shared: &Shared, path: &Path) -> Result<(File, Found), SandboxError> {
-    let bytes = read(path)?;
+/// Decides whether what was read may run here, and looks for its code in the cache.
+fn admit(shared: &Shared, path: &Path, plugin: ReadPlugin) -> Result<(File, Found), SandboxError> {
+    let size_bytes = plugin.size_bytes();
+    let ReadPlugin { bytes, digest, .. } = plugin;
     let admitted = admission::admit(&bytes).map_err(|error| SandboxError::Refused { path: path.to_owned(), error })?;
-    let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-    let size_bytes = bytes.len() as u64;
     let cached = shared.cache.as_ref().and_then(|cache| cache.get(&digest)).and_then(|code| {
         // SAFETY: the cache hands out only code that carries the keyed hash of this installation for this digest and
         // these engine settings, which means that our own compiler wrote it and nothing changed it since.
@@ -326,7 +370,7 @@ fn invalid(path: &Path, error: &wasmtime::Error) -> SandboxError {
 }
 
 /// Reads a file of bounded size. One that grows meanwhile is noticed.
-fn read(path: &Path) -> Result<Vec<u8>, SandboxError> {
+fn read(path: &Path) -> Result<ReadPlugin, SandboxError> {
     let unreadable = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => SandboxError::NotFound { path: path.to_owned() },
         _ => SandboxError::Unreadable { path: path.to_owned(), source },
@@ -337,5 +381,7 @@ fn read(path: &Path) -> Result<Vec<u8>, SandboxError> {
     }
     let mut bytes = Vec::new();
     file.take(Limits::PLUGIN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
+    admission::check_size(&bytes).map_err(|error| SandboxError::Refused { path: path.to_owned(), error })?;
+    let digest = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    Ok(ReadPlugin { path: path.to_owned(), bytes, digest })
 }

@@ -51,4 +51,8 @@ codes! {
     CANNOT_ROLL_BACK = "route-cannot-roll-back";
     /// A source that cannot give its records again.
     CANNOT_RE_READ = "route-cannot-re-read";
+    /// The lock is not what was written into it.
+    LOCK_DAMAGED = "lock-damaged";
+    /// The lock was written by a later version.
+    LOCK_NEWER = "lock-newer-format";
 }

@@ -1,7 +1,7 @@
-//! Route and project files: as written, then as checked.
+//! Route and project files and the lock: as written, then as checked.
 //!
-//! **Does**: reads the text of a route or project file, checks it, and says all mistakes at once, each with
-//! file, line, column and the fix.
+//! **Does**: reads the text of a route or project file or of the lock, checks it, and says all mistakes at once, each
+//! with file, line, column and the fix.
 //! **May touch**: the text it is given, and nothing else.
 //! **Never**: files, the network, the environment, the clock, or a plugin. What only the world can
 //! tell (does the file exist, what can the plugin do) comes in as plain data.
@@ -30,6 +30,7 @@ mod check;
 pub mod codes;
 mod document;
 mod formats;
+mod lock;
 mod mistake;
 mod pace;
 mod place;
@@ -47,6 +48,7 @@ mod written;
 
 pub use abilities::{Idempotency, Role, RouteAbilities, StepAbilities, Want};
 pub use document::FILE_BYTES_MAX;
+pub use lock::{Lock, LockedPlugin};
 pub use mistake::{MISTAKES_MAX, Mistake, Mistakes, Position, Related, Span};
 pub use pace::{Breaker, Rate};
 pub use place::Place;

@@ -13,6 +13,17 @@ macro_rules! codes {
 /// A plugin's file that is not the one that the project pins.
 pub(crate) const DIGEST: Code = Code { name: "plugin-digest", page: include_str!("../codes/plugin-digest.md") };
 
+/// A plugin's file that is not the one in the lock.
+pub(crate) const CHANGED: Code = Code { name: "plugin-changed", page: include_str!("../codes/plugin-changed.md") };
+
+/// A plugin that is not in the lock, to which nothing may be added.
+pub(crate) const NOT_LOCKED: Code =
+    Code { name: "plugin-not-locked", page: include_str!("../codes/plugin-not-locked.md") };
+
+/// A plugin that says something else of itself than when it was let in.
+pub(crate) const LOCK_DIFFERS: Code =
+    Code { name: "plugin-lock-differs", page: include_str!("../codes/plugin-lock-differs.md") };
+
 codes! {
     "host-file-unreadable",
     "host-file-unwritable",
@@ -21,7 +32,13 @@ codes! {
     "host-route-not-found",
     "host-secret-unreadable",
     "host-source-not-operational",
+    "lock-unwritable",
+    "plugin-approval-stale",
+    "plugin-changed",
     "plugin-digest",
+    "plugin-lock-differs",
+    "plugin-not-in-project",
+    "plugin-not-locked",
     "plugin-not-quarantined",
     "probe-at-source",
     "probe-not-possible",

@@ -83,7 +83,7 @@ impl Host {
         let names = destinations.map(|step| step.name.clone()).collect();
         let decided = self.decide(selection, Status::Cancelled, None, names, reason).await?;
         let undo = decided.iter().any(|one| one.to == Status::RollingBack);
-        let running = if undo { Some(self.begin(loaded, Entry::Rollback, Cause::Rollback, turn)?) } else { None };
+        let running = if undo { Some(self.begin(loaded, Entry::Rollback, Cause::Rollback, turn).await?) } else { None };
         Ok(Undoing { decided, running })
     }
 
@@ -106,7 +106,7 @@ impl Host {
         if let Some(error) = refused {
             return Err(error);
         }
-        self.begin(loaded, Entry::Probe(selection.ids()), Cause::Probe, turn)
+        self.begin(loaded, Entry::Probe(selection.ids()), Cause::Probe, turn).await
     }
 
     /// The records that are rolling back or whose rollback failed, with what is still to be undone: those that failed
@@ -150,7 +150,7 @@ impl Host {
             true => Vec::new(),
             false => self.decide(&failed, Status::RollingBack, None, Vec::new(), reason).await?,
         };
-        let running = self.begin(loaded, Entry::Rollback, Cause::Rollback, turn)?;
+        let running = self.begin(loaded, Entry::Rollback, Cause::Rollback, turn).await?;
         Ok(Undoing { decided, running: Some(running) })
     }
 

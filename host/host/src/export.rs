@@ -176,7 +176,7 @@ fn group_line(group: &FailureGroup) -> Vec<String> {
 }
 
 /// RFC 3339, UTC, to the millisecond.
-fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |at| format!("{at:.3}"))
 }
 

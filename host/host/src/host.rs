@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::load::{Loaded, load};
+use crate::pins::Pins;
 use crate::project::{OpenProject, find_project, read_route};
 use crate::run::{Running, start};
 use crate::sharing::{Connectors, RouteTurn, RoutesInUse};
@@ -32,6 +33,9 @@ pub struct HostOptions {
     /// Who compiles plugins. By default this program, started again, for which its `main` must call
     /// [`compile_if_asked`](crate::compile_if_asked) first.
     pub compiler: Compiler,
+    /// Whether plugins that are not in the project's lock are refused. Otherwise the first run that uses one adds it.
+    /// A file that is not the one in the lock is refused in both cases.
+    pub locked: bool,
 }
 
 /// A project, ready to run its routes and to tell what became of their records.
@@ -42,6 +46,7 @@ pub struct Host {
     project: Option<OpenProject>,
     data: PathBuf,
     compiler: Compiler,
+    locked: bool,
     sandbox: Mutex<Option<Arc<Sandbox>>>,
     ledger: Mutex<Option<LedgerStore>>,
     connectors: Connectors,
@@ -105,6 +110,8 @@ pub struct PluginReport {
     pub exports: Vec<&'static str>,
     /// What it wants to be granted.
     pub wants: Vec<String>,
+    /// What its imports let it ask the host for, found in its file; what it is given is decided by its grants.
+    pub imports: Vec<&'static str>,
     /// The most records in one batch.
     pub max_batch: u32,
     /// The JSON Schema of its settings.
@@ -135,6 +142,7 @@ impl Host {
             project,
             data,
             compiler: options.compiler,
+            locked: options.locked,
             sandbox: Mutex::new(None),
             ledger: Mutex::new(None),
             connectors: Connectors::default(),
@@ -190,7 +198,7 @@ impl Host {
             loaded = self.load(route, Some(&ledger)).await?;
         }
         let max_batch = loaded.source.abilities().max_batch;
-        self.begin(loaded, Entry::Source { max_batch }, Cause::Manual, turn)
+        self.begin(loaded, Entry::Source { max_batch }, Cause::Manual, turn).await
     }
 
     /// Asks the source and the destinations of a route whether they can be used now.
@@ -225,6 +233,7 @@ impl Host {
             role: description.role.as_str().to_owned(),
             exports,
             wants: description.wants.iter().map(want_in_words).collect(),
+            imports: plugin.imports().to_vec(),
             max_batch: description.max_batch,
             settings_schema: description.settings_schema.clone(),
             digest: plugin.digest().to_owned(),
@@ -280,7 +289,8 @@ impl Host {
         ledger: Option<&LedgerStore>,
     ) -> Result<Loaded, Error> {
         let sandbox = self.sandbox()?;
-        load(project, &sandbox, &self.connectors, route, ledger.map(|ledger| ledger as &dyn Ledger)).await
+        let pins = Pins::read(&project.folder, self.locked)?;
+        load(project, &pins, &sandbox, &self.connectors, route, ledger.map(|ledger| ledger as &dyn Ledger)).await
     }
 
     /// Takes a route for a run.
@@ -291,12 +301,19 @@ impl Host {
         self.routes.take(route)
     }
 
-    /// Starts a run of a loaded route.
+    /// Starts a run of a loaded route. Those of its plugins that are not in the lock yet are added to it before.
     ///
     /// # Errors
-    /// When one of its plugins is quarantined in it.
-    pub(crate) fn begin(&self, loaded: Loaded, entry: Entry, cause: Cause, turn: RouteTurn) -> Result<Running, Error> {
+    /// When one of its plugins is quarantined in it, or the lock cannot be written.
+    pub(crate) async fn begin(
+        &self,
+        loaded: Loaded,
+        entry: Entry,
+        cause: Cause,
+        turn: RouteTurn,
+    ) -> Result<Running, Error> {
         self.refuse_quarantined(&loaded)?;
+        loaded.unlocked.add().await?;
         Ok(start(loaded, entry, cause, Arc::new(self.ledger()?), turn))
     }
 
@@ -323,7 +340,7 @@ impl Host {
         ))
     }
 
-    fn sandbox(&self) -> Result<Arc<Sandbox>, Error> {
+    pub(crate) fn sandbox(&self) -> Result<Arc<Sandbox>, Error> {
         let mut slot = lock(&self.sandbox);
         if let Some(sandbox) = &*slot {
             return Ok(Arc::clone(sandbox));

@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod approval;
 mod choice;
 mod codes;
 mod decisions;
@@ -22,6 +23,7 @@ mod error;
 mod export;
 mod host;
 mod load;
+mod pins;
 mod plan;
 mod project;
 mod resync;
@@ -32,6 +34,7 @@ mod spec;
 mod upkeep;
 mod world;
 
+pub use approval::{Approval, Approve, ProjectPlugin, Standing};
 pub use choice::{Choice, Chosen, PLAN_RECORDS_MAX, Purpose, Selection};
 pub use codes::{CODES, codes, explain};
 pub use crossdock_engine::machine::{ConnectorDown, Progress};
@@ -43,16 +46,18 @@ pub use crossdock_ledger::{
     RunSummary, TaskDetail, TaskStanding, VerifyReport, Violation,
 };
 pub use crossdock_model::{
-    Code, Counts, ErrorClass, Event, EventKind, Failure, HandlerKind, HandlerPlace, Outcome, RecordId, RouteName,
-    RunId, RunStatus, Status, StepName, Timestamp,
+    Code, Counts, ErrorClass, Event, EventKind, Failure, HandlerKind, HandlerPlace, Outcome, PluginName, RecordId,
+    RouteName, RunId, RunStatus, Status, StepName, Timestamp,
 };
+pub use crossdock_route::LockedPlugin;
 pub use crossdock_sandbox::{Compiler, compile_if_asked};
 pub use decisions::{Resolution, RollbackStanding, Undoing};
 pub use error::Error;
 pub use export::Csv;
 pub use host::{CheckReport, ConnectorReport, Host, HostOptions, PlaceReport, PluginReport};
+pub use pins::Difference;
 pub use plan::{PlannedRecord, ResyncPlan, Verdict};
-pub use project::{PROJECT_FILE, find_project};
+pub use project::{LOCK_FILE, PROJECT_FILE, find_project};
 pub use resync::{Definition, Resync};
 pub use run::{Canceller, HandlerReport, RunReport, Running, StepReport};
 pub use upkeep::{PruneClass, PrunePlan};

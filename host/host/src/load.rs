@@ -1,6 +1,7 @@
 //! From a route file to a route whose plugins are loaded, configured and checked.
 
 use crate::error::Error;
+use crate::pins::{Pins, Refusal, Unlocked};
 use crate::project::OpenProject;
 use crate::settings;
 use crate::sharing::{Connectors, PacedSource, SharedConnector};
@@ -8,11 +9,13 @@ use crate::world::SystemClock;
 use crossdock_engine::driver::StepPort;
 use crossdock_engine::ports::{Abilities, CallError, DestinationPort, Idempotency, Ledger, SourcePort};
 use crossdock_model::{Explained, HandlerPlace, PluginName, StepName};
-use crossdock_route::{Mistake, Place, PluginUse, Rate, Route, RouteAbilities, SecretFrom, StepAbilities, Want, codes};
-use crossdock_sandbox::{
-    Description, DirGrant, Grants, Instance, Limits, Plugin, Role, Sandbox, SandboxError, SecretGrant,
+use crossdock_route::{
+    LockedPlugin, Mistake, Place, PluginUse, Rate, Route, RouteAbilities, SecretFrom, StepAbilities, Want, codes,
 };
-use std::collections::HashMap;
+use crossdock_sandbox::{
+    Description, DirGrant, Grants, Instance, Limits, Plugin, ReadPlugin, Role, Sandbox, SandboxError, SecretGrant,
+};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -26,6 +29,8 @@ pub(crate) struct Loaded {
     pub(crate) steps: Vec<LoadedStep>,
     pub(crate) handlers: Vec<LoadedHandler>,
     pub(crate) plugins: LoadedPlugins,
+    /// Those that are not in the lock yet.
+    pub(crate) unlocked: Unlocked,
     /// Set to tell its plugins that the run was asked to stop.
     pub(crate) cancelled: Arc<AtomicBool>,
 }
@@ -123,6 +128,7 @@ fn spots<'r>(route: &'r Route, handlers: &'r [HandlerPlace]) -> Vec<Spot<'r>> {
 /// All mistakes at once, as far as they can be seen independently of each other.
 pub(crate) async fn load(
     project: &OpenProject,
+    pins: &Pins,
     sandbox: &Sandbox,
     connectors: &Connectors,
     route: Route,
@@ -130,14 +136,23 @@ pub(crate) async fn load(
 ) -> Result<Loaded, Error> {
     route.check_project(&project.file)?;
     let cancelled = Arc::new(AtomicBool::new(false));
-    let loader = Loader { project, sandbox, connectors, route: &route, ledger, cancelled: cancelled.clone() };
+    let loader = Loader { project, pins, sandbox, connectors, route: &route, ledger, cancelled: cancelled.clone() };
     let mut mistakes = Vec::new();
     let mut plugins = HashMap::new();
+    let mut unlocked = BTreeMap::new();
     let handlers: Vec<HandlerPlace> = route.handlers().into_iter().map(|(place, _)| place).collect();
     let spots = spots(&route, &handlers);
     let mut found = Vec::with_capacity(spots.len());
     for spot in &spots {
-        found.push(loader.open(spot, &mut plugins, &mut mistakes).await?);
+        if !plugins.contains_key(&spot.uses.plugin) {
+            let loaded = loader.load(spot, &mut unlocked, &mut mistakes).await;
+            plugins.insert(spot.uses.plugin.clone(), loaded);
+        }
+        let Some(Some(plugin)) = plugins.get(&spot.uses.plugin) else {
+            found.push(None);
+            continue;
+        };
+        found.push(loader.open(spot, plugin, &mut mistakes).await?);
     }
     let mut abilities = found.iter().map(|opened| opened.as_ref().map(|opened| opened.checked.clone()));
     let all = RouteAbilities {
@@ -149,7 +164,7 @@ pub(crate) async fn load(
         mistakes.extend(more.into_list());
     }
     route.report(mistakes)?;
-    assemble(&route, &spots, found, cancelled)
+    assemble(&route, &spots, found, cancelled, pins.unlocked(unlocked))
 }
 
 /// A plugin at its place in the route.
@@ -162,6 +177,7 @@ struct Opened {
 
 struct Loader<'l> {
     project: &'l OpenProject,
+    pins: &'l Pins,
     sandbox: &'l Sandbox,
     connectors: &'l Connectors,
     route: &'l Route,
@@ -170,26 +186,44 @@ struct Loader<'l> {
 }
 
 impl Loader<'_> {
-    /// Loads and configures the plugin of one place. `None` if mistakes were noted that leave nothing to check.
+    /// Loads the plugin of a place, if it is the file that is let in: that is decided before anything of it is compiled.
+    /// `None` if a mistake was noted.
+    async fn load(
+        &self,
+        spot: &Spot<'_>,
+        unlocked: &mut BTreeMap<PluginName, LockedPlugin>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<Plugin> {
+        let name = &spot.uses.plugin;
+        let loading = async {
+            let path = self.project.plugin_path(name).unwrap_or_default();
+            let read = self.sandbox.read(path).await.map_err(|error| self.cannot_load(spot, &error))?;
+            self.check_digest(spot, &read)?;
+            self.pins.check_file(name, &read).map_err(|refusal| self.refused(spot, refusal))?;
+            let plugin = self.sandbox.load_read(read).await.map_err(|error| self.cannot_load(spot, &error))?;
+            let new = self.pins.check_plugin(name, &plugin).map_err(|refusal| self.refused(spot, refusal))?;
+            Ok((plugin, new))
+        };
+        match loading.await {
+            Ok((plugin, new)) => {
+                unlocked.extend(new.map(|new| (name.clone(), new)));
+                Some(plugin)
+            }
+            Err(mistake) => {
+                mistakes.push(mistake);
+                None
+            }
+        }
+    }
+
+    /// Configures the plugin of one place. `None` if mistakes were noted that leave nothing to check.
     async fn open(
         &self,
         spot: &Spot<'_>,
-        plugins: &mut HashMap<PluginName, Option<Plugin>>,
+        plugin: &Plugin,
         mistakes: &mut Vec<Mistake>,
     ) -> Result<Option<Opened>, Error> {
         let uses = spot.uses;
-        if !plugins.contains_key(&uses.plugin) {
-            let path = self.project.plugin_path(&uses.plugin).unwrap_or_default();
-            let plugin = match self.sandbox.load(path).await {
-                Ok(plugin) => self.is_as_pinned(spot, &plugin, mistakes).then_some(plugin),
-                Err(error) => {
-                    mistakes.push(self.cannot_load(spot, &error));
-                    None
-                }
-            };
-            plugins.insert(uses.plugin.clone(), plugin);
-        }
-        let Some(Some(plugin)) = plugins.get(&uses.plugin) else { return Ok(None) };
         let description = plugin.description();
         let mut checked = described(description);
         let connector = self.connectors.get(self.project, plugin.digest(), uses, spot.rate);
@@ -237,21 +271,24 @@ impl Loader<'_> {
         }
     }
 
-    /// Whether the file has the digest that the project wants, if it wants one.
-    fn is_as_pinned(&self, spot: &Spot<'_>, plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> bool {
+    /// Whether the file has the digest that the project file wants, if it wants one.
+    fn check_digest(&self, spot: &Spot<'_>, read: &ReadPlugin) -> Result<(), Mistake> {
         let uses = spot.uses;
         let pinned = self.project.file.plugin(&uses.plugin).and_then(|entry| entry.digest.clone());
-        let found = format!("sha256:{}", plugin.digest());
+        let found = format!("sha256:{}", read.digest());
         if pinned.as_ref().is_none_or(|pinned| *pinned == found) {
-            return true;
+            return Ok(());
         }
         let message = format!("the file of plugin `{}` is not the one that the project pins", uses.plugin);
-        mistakes.push(
-            Mistake::new(crate::codes::DIGEST, message)
-                .at(self.route.span_of_plugin(spot.place), format!("the file has {found}"))
-                .with_fix("bring back the file that was pinned, or look at the new one and pin its digest"),
-        );
-        false
+        Err(Mistake::new(crate::codes::DIGEST, message)
+            .at(self.route.span_of_plugin(spot.place), format!("the file has {found}"))
+            .with_fix("bring back the file that was pinned, or look at the new one and pin its digest"))
+    }
+
+    fn refused(&self, spot: &Spot<'_>, refusal: Refusal) -> Mistake {
+        Mistake::new(refusal.code, refusal.message)
+            .at(self.route.span_of_plugin(spot.place), refusal.found)
+            .with_fix(refusal.fix)
     }
 
     fn cannot_load(&self, spot: &Spot<'_>, error: &SandboxError) -> Mistake {
@@ -393,6 +430,7 @@ fn assemble(
     spots: &[Spot<'_>],
     found: Vec<Option<Opened>>,
     cancelled: Arc<AtomicBool>,
+    unlocked: Unlocked,
 ) -> Result<Loaded, Error> {
     let mut source = None;
     let (mut steps, mut handlers, mut plugins) = (Vec::new(), Vec::new(), Vec::new());
@@ -420,5 +458,5 @@ fn assemble(
             "This is a mistake in Crossdock; please report it with the route.",
         )
     })?;
-    Ok(Loaded { route: route.clone(), source, steps, handlers, plugins, cancelled })
+    Ok(Loaded { route: route.clone(), source, steps, handlers, plugins, unlocked, cancelled })
 }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// The name of the file that makes a folder a project.
 pub const PROJECT_FILE: &str = "crossdock.toml";
+/// The name of the lock of a project: which plugin files it runs.
+pub const LOCK_FILE: &str = "crossdock.lock";
 /// The folder of a project in which routes are looked for by name.
 const ROUTES_FOLDER: &str = "routes";
 

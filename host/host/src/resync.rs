@@ -151,7 +151,7 @@ impl Host {
             let reason = format!("new content by resync {}", plan.hash);
             ledger.edit(plan.route, Edit { id, content, first: first.name.clone(), reason, at }).await?;
         }
-        self.begin(loaded, Entry::Resync(ids), Cause::Resync { plan: plan.hash }, turn)
+        self.begin(loaded, Entry::Resync(ids), Cause::Resync { plan: plan.hash }, turn).await
     }
 
     /// Reads the new content of a record from a file.

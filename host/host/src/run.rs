@@ -10,6 +10,7 @@ use crossdock_engine::machine::Progress;
 use crossdock_engine::plan::Entry;
 use crossdock_engine::ports::{Cause, Clock, Ledger, RunStart};
 use crossdock_model::{ErrorClass, RouteName, RunId, RunStatus, Status};
+use crossdock_route::LockedPlugin;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 pub struct Running {
     run: RunId,
     expected: Option<u64>,
+    locked: Vec<LockedPlugin>,
     progress: watch::Receiver<Progress>,
     cancel: Canceller,
     task: AbortOnDrop<Result<RunReport, Error>>,
@@ -48,6 +50,12 @@ impl Running {
         self.expected
     }
 
+    /// The plugins that it added to the project's lock: nothing was known under their names before.
+    #[must_use]
+    pub fn added_to_lock(&self) -> &[LockedPlugin] {
+        &self.locked
+    }
+
     /// How it is getting on; the receiver sees a new value after every change.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
@@ -72,7 +80,7 @@ impl Running {
     /// When the host could not do its own work. What became of the records then is what the ledger says.
     pub async fn finish(mut self) -> Result<RunReport, Error> {
         match (&mut self.task.0).await {
-            Ok(report) => report,
+            Ok(report) => report.map(|report| RunReport { added_to_lock: std::mem::take(&mut self.locked), ..report }),
             Err(error) => Err(Error::new(
                 "host-internal",
                 ErrorClass::Internal,
@@ -124,6 +132,9 @@ pub struct RunReport {
     pub rolling_back: u64,
     /// What its handlers did.
     pub handlers: HandlerReport,
+    /// The plugins that it added to the project's lock.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub added_to_lock: Vec<LockedPlugin>,
     /// From its beginning to its durable end, in milliseconds.
     pub took_ms: u64,
     #[serde(skip)]
@@ -203,6 +214,7 @@ impl RunReport {
             waiting: report.waiting,
             rolling_back: report.rolling_back,
             handlers: HandlerReport { done: handlers.done, given_up: handlers.given_up, waiting: handlers.waiting },
+            added_to_lock: Vec::new(),
             took_ms: report.ended.ms_since(report.began),
             class: report.class,
         }
@@ -238,13 +250,14 @@ pub(crate) fn start(loaded: Loaded, entry: Entry, cause: Cause, ledger: Arc<dyn 
         clock: Arc::new(SystemClock),
     };
     let (engine, cancelled) = watch::channel(false);
+    let locked = loaded.unlocked.plugins.into_values().collect();
     let cancel = Canceller { engine, plugins: loaded.cancelled };
     let (report_progress, progress) = watch::channel(Progress::default());
     let task = tokio::spawn(async move {
         let _turn = turn;
         Ok(RunReport::of(route, driver::run(spec, start, ports, cancelled, report_progress).await?))
     });
-    Running { run, expected, progress, cancel, task: AbortOnDrop(task) }
+    Running { run, expected, locked, progress, cancel, task: AbortOnDrop(task) }
 }
 
 #[cfg(test)]
@@ -265,6 +278,7 @@ mod tests {
             waiting: 0,
             rolling_back: 0,
             handlers: HandlerReport::default(),
+            added_to_lock: Vec::new(),
             took_ms: 0,
             class,
         };

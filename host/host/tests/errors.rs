@@ -60,7 +60,8 @@ fn project(lines: &str) -> TempDir {
 }
 
 fn open(dir: &Path) -> Host {
-    let options = HostOptions { project: Some(dir.into()), data: None, compiler: Compiler::InProcess };
+    let options =
+        HostOptions { project: Some(dir.into()), data: None, compiler: Compiler::InProcess, ..HostOptions::default() };
     Host::open(options).unwrap()
 }
 

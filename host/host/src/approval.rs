@@ -1,0 +1,241 @@
+//! What is pinned of a project's plugins, whether their files still are that, and letting others in.
+
+use crate::error::Error;
+use crate::host::Host;
+use crate::pins::{Difference, change, differences, facts, read};
+use crate::project::{LOCK_FILE, OpenProject};
+use crate::world::SystemClock;
+use crossdock_engine::ports::Clock;
+use crossdock_model::{ErrorClass, PluginName};
+use crossdock_route::{Lock, LockedPlugin};
+use crossdock_sandbox::Sandbox;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// How a plugin of the project stands to the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Standing {
+    /// Its file is the one that was let in.
+    Locked,
+    /// It is not in the lock: the first run adds it, unless nothing may be added.
+    NotLocked,
+    /// Its file is another one, or it says something else of itself than when it was let in: it is refused.
+    Differs,
+    /// The lock has it, and the project does not have it any more.
+    NotInProject,
+    /// Its file cannot be loaded.
+    Unusable,
+}
+
+impl Standing {
+    /// The word for it, the same as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Locked => "locked",
+            Self::NotLocked => "not-locked",
+            Self::Differs => "differs",
+            Self::NotInProject => "not-in-project",
+            Self::Unusable => "unusable",
+        }
+    }
+}
+
+/// A plugin of the project, or of its lock.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProjectPlugin {
+    /// Its name in the project.
+    pub name: PluginName,
+    /// Its file, if the project has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// How it stands to the lock.
+    pub standing: Standing,
+    /// What was let in.
+    pub locked: Option<LockedPlugin>,
+    /// What its file is now.
+    pub found: Option<LockedPlugin>,
+    /// In what the file differs from what was let in.
+    pub differences: Vec<Difference>,
+    /// Why it cannot be loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+}
+
+/// Files that would be let in and entries that would be removed, as they were shown. Named by a hash.
+#[derive(Debug, Clone, Serialize)]
+pub struct Approval {
+    /// Names what would be written into the lock, and in place of what.
+    pub hash: String,
+    /// The plugins of which something would be written.
+    pub plugins: Vec<ProjectPlugin>,
+    #[serde(skip)]
+    folder: PathBuf,
+}
+
+/// Which plugins are to be approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approve<'a> {
+    /// Those with these names in the project or in its lock.
+    Named(&'a [PluginName]),
+    /// All of the project; and what the lock has beside them is removed.
+    All,
+}
+
+impl Host {
+    /// The plugins of the project and of its lock, by name, each with what was let in and what its file is now. The
+    /// files are loaded for that, without grants.
+    ///
+    /// # Errors
+    /// When there is no project, or its lock is damaged. A plugin that cannot be loaded is no error but in the list.
+    pub async fn plugins(&self) -> Result<Vec<ProjectPlugin>, Error> {
+        let project = self.project()?;
+        let lock = read(&project.folder)?;
+        let names: BTreeSet<PluginName> =
+            project.file.plugins().iter().map(|entry| entry.name.clone()).chain(lock.plugins.keys().cloned()).collect();
+        let sandbox = self.sandbox()?;
+        let mut plugins = Vec::with_capacity(names.len());
+        for name in names {
+            plugins.push(look_at(project, &lock, &sandbox, name).await);
+        }
+        Ok(plugins)
+    }
+
+    /// Finds out what approving plugins would write into the lock. Changes nothing. `None`: there is nothing to
+    /// approve.
+    ///
+    /// # Errors
+    /// When neither project nor lock has a plugin of a name, one of the plugins cannot be loaded or has not the digest
+    /// that the project file wants, or the lock is damaged.
+    pub async fn plan_approval(&self, which: Approve<'_>) -> Result<Option<Approval>, Error> {
+        let project = self.project()?;
+        let lock = read(&project.folder)?;
+        let sandbox = self.sandbox()?;
+        let mut names: BTreeSet<PluginName> = match which {
+            Approve::Named(names) => names.iter().cloned().collect(),
+            Approve::All => project.file.plugins().iter().map(|entry| entry.name.clone()).collect(),
+        };
+        if which == Approve::All {
+            names.extend(lock.plugins.keys().cloned());
+        }
+        let mut plugins = Vec::new();
+        let mut hasher = blake3::Hasher::new();
+        for name in names {
+            if project.file.plugin(&name).is_none() && !lock.plugins.contains_key(&name) {
+                return Err(unknown(project, &name));
+            }
+            let plugin = look_at(project, &lock, &sandbox, name).await;
+            if let Some(error) = plugin.error {
+                return Err(error);
+            }
+            refuse_other_digest(project, &plugin)?;
+            if plugin.standing != Standing::Locked {
+                let parts = (&plugin.name, &plugin.locked, &plugin.found);
+                hasher.update(serde_json::to_string(&parts).unwrap_or_default().as_bytes());
+                plugins.push(plugin);
+            }
+        }
+        let hash = hasher.finalize().to_hex()[..16].to_owned();
+        let folder = project.folder.clone();
+        Ok((!plugins.is_empty()).then_some(Approval { hash, plugins, folder }))
+    }
+
+    /// Lets in what was shown, and nothing else: a file that was changed since is refused by whatever loads it. Runs
+    /// that are under way keep what they have; the next ones use what was approved, also to undo what an earlier
+    /// version of a plugin has applied.
+    ///
+    /// # Errors
+    /// When the lock has something else under one of the names than it had when that was shown, or it cannot be read or
+    /// written. The lock is as it was then.
+    pub async fn approve(&self, approval: &Approval) -> Result<(), Error> {
+        let at = crate::export::time(SystemClock.now());
+        change(&approval.folder, |lock| {
+            for plugin in &approval.plugins {
+                if lock.plugins.get(&plugin.name) != plugin.locked.as_ref() {
+                    return Err(Error::new(
+                        "plugin-approval-stale",
+                        ErrorClass::InvalidInput,
+                        format!("approving plugin `{}`: {LOCK_FILE} has changed since it was shown", plugin.name),
+                        "Look at the difference again, and approve that.",
+                    ));
+                }
+                match &plugin.found {
+                    Some(found) => {
+                        let replaces = plugin.locked.as_ref().map(|locked| locked.sha256.clone());
+                        let entry = LockedPlugin { approved_at: Some(at.clone()), replaces, ..found.clone() };
+                        lock.plugins.insert(plugin.name.clone(), entry);
+                    }
+                    None => {
+                        lock.plugins.remove(&plugin.name);
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+async fn look_at(project: &OpenProject, lock: &Lock, sandbox: &Sandbox, name: PluginName) -> ProjectPlugin {
+    let locked = lock.plugins.get(&name).cloned();
+    let path = project.plugin_path(&name);
+    let mut plugin = ProjectPlugin {
+        name,
+        path: path.clone(),
+        standing: Standing::NotInProject,
+        locked,
+        found: None,
+        differences: Vec::new(),
+        error: None,
+    };
+    let Some(path) = path else { return plugin };
+    match sandbox.load(path).await {
+        Ok(loaded) => {
+            let found = facts(&loaded);
+            plugin.differences = plugin.locked.as_ref().map(|from| differences(from, &found)).unwrap_or_default();
+            plugin.standing = match (&plugin.locked, plugin.differences.is_empty()) {
+                (None, _) => Standing::NotLocked,
+                (Some(_), true) => Standing::Locked,
+                (Some(_), false) => Standing::Differs,
+            };
+            plugin.found = Some(found);
+        }
+        Err(error) => {
+            plugin.standing = Standing::Unusable;
+            plugin.error = Some(Error::explained(&error));
+        }
+    }
+    plugin
+}
+
+/// Approving a file that the project file keeps out would only seem to help.
+fn refuse_other_digest(project: &OpenProject, plugin: &ProjectPlugin) -> Result<(), Error> {
+    let wanted = project.file.plugin(&plugin.name).and_then(|entry| entry.digest.as_deref());
+    let found = plugin.found.as_ref().map(|found| format!("sha256:{}", found.sha256));
+    match (wanted, found) {
+        (Some(wanted), Some(found)) if wanted != found => Err(Error::new(
+            crate::codes::DIGEST.name,
+            ErrorClass::InvalidInput,
+            format!(
+                "approving plugin `{}`: its file has {found}, and {} pins {wanted}",
+                plugin.name,
+                project.file.file()
+            ),
+            "If the file is wanted, write its digest there first, or leave `digest` to the lock and take it out.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn unknown(project: &OpenProject, name: &PluginName) -> Error {
+    let known: Vec<&str> = project.file.plugins().iter().map(|entry| entry.name.as_str()).collect();
+    Error::new(
+        "plugin-not-in-project",
+        ErrorClass::InvalidInput,
+        format!("approving plugin `{name}`: {} has no plugin of this name", project.file.file()),
+        format!("Name one of those that it has: {}.", known.join(", ")),
+    )
+}

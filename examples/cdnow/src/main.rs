@@ -48,6 +48,14 @@ fn main() -> Result<ExitCode> {
         Child::start(&mut erp).with_context(|| format!("starting the ERP stand-in on {ERP}; is the port in use?"))?;
     say(&format!("The ERP stand-in listens on {}.\n", erp.url()));
 
+    // They were built just now, from this source: whoever runs this has them approved by that.
+    let approved = Command::new(&crossdock)
+        .args(["plugin", "approve", "--all", "--yes"])
+        .current_dir(&example)
+        .output()
+        .with_context(|| format!("starting {}", crossdock.display()))?;
+    ensure!(approved.status.success(), "approving the plugins: {}", String::from_utf8_lossy(&approved.stderr));
+
     let route = "routes/cdnow.toml";
     say(&format!("$ cd examples/cdnow\n$ crossdock run {route}"));
     let status = Command::new(&crossdock)

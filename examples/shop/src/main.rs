@@ -8,7 +8,7 @@
 mod orders;
 mod services;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use crossdock_devkit::{binary, plugins, workspace_root};
 use serde_json::json;
 use services::Services;
@@ -51,6 +51,7 @@ fn main() -> Result<ExitCode> {
     put_plugins(&example)?;
     services::put_token(&example.join("keys/payment"))?;
     let crossdock = Crossdock { program: binary("crossdock-cli", "crossdock")?, example };
+    crossdock.approve()?;
     let services = Services::start(&crossdock.example.join(".services"))?;
 
     say("\n1. The shop has orders. Each reserves stock, is charged, and is shipped.\n");
@@ -91,6 +92,15 @@ struct Crossdock {
 }
 
 impl Crossdock {
+    /// The plugins were built just now, from this source: whoever runs this has them approved by that.
+    fn approve(&self) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        let done = command.args(["plugin", "approve", "--all", "--yes"]).current_dir(&self.example).output();
+        let done = done.with_context(|| format!("starting {}", self.program.display()))?;
+        ensure!(done.status.success(), "approving the plugins: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
+    }
+
     /// Shows what is typed, and what comes of it. Returns the exit code.
     fn run(&self, arguments: &[&str]) -> Result<u8> {
         say(&format!("$ crossdock {}", arguments.join(" ")));

@@ -5,8 +5,8 @@ mod verbs;
 
 pub(crate) use choice::{Consent, Filter, Part, Which};
 pub(crate) use verbs::{
-    BackupArg, BackupArgs, DecideArgs, EventsArgs, ExplainArgs, FailuresArgs, InspectArgs, ProbeArgs, PruneArgs,
-    RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs, RestoreArgs, ResumeArgs, ResyncArgs,
+    ApproveArgs, BackupArg, BackupArgs, DecideArgs, EventsArgs, ExplainArgs, FailuresArgs, InspectArgs, ProbeArgs,
+    PruneArgs, RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs, RestoreArgs, ResumeArgs, ResyncArgs,
     RollbackListArgs, RouteArg, RunsArgs,
 };
 
@@ -45,6 +45,11 @@ Put right what went wrong:
   plugin release ROUTE STEP
                           Let a quarantined plugin be used again
 
+Decide which plugins run:
+  plugin list             What is pinned of each plugin, and whether its file still is that
+  plugin approve NAME     See what is different in a plugin's file, and let it in
+  plugin inspect FILE     What a plugin says of itself
+
 Look after the ledger:
   ledger prune            Remove what is older than the project keeps it
   ledger backup TO        Make a backup, also while routes run
@@ -54,7 +59,6 @@ Look after the ledger:
 
 Understand:
   explain [CODE]          What an error code means and what to do about it
-  plugin inspect FILE     What a plugin says of itself
 
 Options:
 {options}{after-help}";
@@ -93,6 +97,10 @@ pub(crate) struct Global {
     /// Write one JSON document to stdout instead of text; errors as JSON to stderr. Example: crossdock records --json
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Refuse plugins that are not in `crossdock.lock`, instead of adding them with the first run; for services and
+    /// for tests of a change. Example: crossdock --locked run routes/orders.toml
+    #[arg(long, global = true)]
+    pub(crate) locked: bool,
     /// Show on stderr what is being done; -vv shows more. Example: crossdock -v run routes/orders.toml
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -183,6 +191,17 @@ pub(crate) enum Connectors {
 pub(crate) enum Plugin {
     /// What a plugin says of itself: role, settings, wishes. It is granted nothing
     Inspect(InspectArgs),
+    /// What is pinned of each plugin of the project, and whether its file still is that
+    ///
+    /// Exit code 5 if a file is not the one that was let in, or cannot be loaded, or the lock has a plugin that the
+    /// project does not have any more.
+    List,
+    /// See what is different in a plugin's file, and let it in
+    ///
+    /// Without --yes or --confirm nothing is changed: what is different is shown, with the command that lets in
+    /// exactly that, and the exit code is 5 if there is anything. The new file is then used for everything, also to
+    /// undo what the one before it has applied.
+    Approve(ApproveArgs),
     /// Let a quarantined plugin be used again at a step of a route
     Release(ReleaseArgs),
 }
@@ -311,6 +330,12 @@ mod tests {
         check("crossdock plugin release r ship --reason fixed", Ok("Plugin(Release"));
         check("crossdock connectors check r.toml", Ok("Connectors(Check"));
         check("crossdock plugin inspect p.wasm", Ok("Plugin(Inspect"));
+        check("crossdock plugin approve map book --yes", Ok("names: [PluginName(\"map\"), PluginName(\"book\")]"));
+        check("crossdock plugin approve --all --confirm abc", Ok("confirm: Some(\"abc\")"));
+        check("crossdock plugin approve", Err("--all"));
+        check("crossdock plugin approve map --all", Err("cannot be used with"));
+        check("crossdock plugin approve map --yes --confirm abc", Err("cannot be used with"));
+        check("crossdock --locked run r.toml", Ok("locked: true"));
         check("crossdock ledger prune --dry-run", Ok("dry_run: true"));
         check("crossdock ledger restore b --replace", Ok("replace: true"));
         check("crossdock ledger backup", Err("<TO>"));

@@ -2,6 +2,7 @@
 
 use crate::fail::Fail;
 use crate::out::Out;
+use crate::plugins;
 use crate::progress::Display;
 use crate::summary;
 use crossdock::{Host, RunReport, Running};
@@ -25,6 +26,9 @@ pub(crate) async fn watch(out: &Out, host: &Host, running: Running) -> Result<u8
 /// # Errors
 /// When the host could not do its own work; at the second signal, which leaves the run as a kill would.
 pub(crate) async fn follow(running: Running, out: &Out) -> Result<RunReport, Fail> {
+    if let Some(line) = plugins::added(running.added_to_lock()) {
+        out.note(&line);
+    }
     let progress = running.progress();
     let canceller = running.canceller();
     let mut signals = Signals::new()?;

@@ -84,6 +84,7 @@ fn plugin_page(out: &Out, report: &PluginReport) -> String {
         ("role", clean(&report.role).into_owned()),
         ("also exports", list(report.exports.iter().map(ToString::to_string).collect())),
         ("wants", list(report.wants.iter().map(|want| clean(want).into_owned()).collect())),
+        ("may ask for", list(report.imports.iter().map(ToString::to_string).collect())),
         ("batch", format!("at most {}", count(report.max_batch, "record"))),
         ("contract", clean(&report.contract).into_owned()),
         ("file", format!("{}, {}", clean(&report.path.display().to_string()), bytes(report.size_bytes))),

@@ -13,6 +13,7 @@ mod follow;
 mod json;
 mod look;
 mod out;
+mod plugins;
 mod progress;
 mod record;
 mod records;
@@ -65,8 +66,8 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
     if let Verb::Explain(args) = &cli.verb {
         return look::explain(out, args.code.as_deref()).map(|()| 0);
     }
-    let Global { data, project, .. } = cli.global;
-    let host = Host::open(HostOptions { project: project.or(found), data, ..HostOptions::default() })?;
+    let Global { data, project, locked, .. } = cli.global;
+    let host = Host::open(HostOptions { project: project.or(found), data, locked, ..HostOptions::default() })?;
     match &cli.verb {
         Verb::Check(args) => look::check(out, &host, &args.route).await?,
         Verb::Run(args) => return run(out, &host, &args.route).await,
@@ -85,6 +86,8 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
         Verb::Rollback(Rollback::Resume(args)) => return decide::resume(out, &host, args).await,
         Verb::Rollback(Rollback::MarkDone(args)) => return decide::mark_done(out, &host, args).await,
         Verb::Connectors(Connectors::Check(args)) => return look::connectors(out, &host, &args.route).await,
+        Verb::Plugin(Plugin::List) => return plugins::list(out, &host).await,
+        Verb::Plugin(Plugin::Approve(args)) => return plugins::approve(out, &host, args).await,
         Verb::Plugin(Plugin::Inspect(args)) => look::inspect(out, &host, &args.file).await?,
         Verb::Plugin(Plugin::Release(args)) => look::release(out, &host, args).await?,
         Verb::Explain(args) => look::explain(out, args.code.as_deref())?,
@@ -124,7 +127,7 @@ fn other_project(route: Option<&Path>) -> Option<PathBuf> {
 fn misused(error: &clap::Error) -> ExitCode {
     let asks_json = std::env::args_os().any(|argument| argument == "--json");
     if error.use_stderr() && asks_json {
-        let global = Global { data: None, project: None, json: true, verbose: 0 };
+        let global = Global { data: None, project: None, json: true, verbose: 0, locked: false };
         let message = error.render().to_string();
         let fix = "Look at `crossdock --help`.";
         Out::new(&global, None).fail(&Fail::given(message.trim_start_matches("error: ").trim_end(), fix));

@@ -186,8 +186,13 @@ mod tests {
     #[test]
     fn suggested_commands_mean_the_same_ledger() {
         let check = |project: Option<&str>, data: Option<&str>, found: Option<&str>, expected: &str| {
-            let global =
-                Global { data: data.map(PathBuf::from), project: project.map(PathBuf::from), json: false, verbose: 0 };
+            let global = Global {
+                data: data.map(PathBuf::from),
+                project: project.map(PathBuf::from),
+                json: false,
+                verbose: 0,
+                locked: false,
+            };
             assert_eq!(command(&global, found.map(Path::new)), expected);
         };
         check(None, None, None, "crossdock");

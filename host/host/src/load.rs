@@ -198,8 +198,8 @@ impl Loader<'_> {
         let loading = async {
             let path = self.project.plugin_path(name).unwrap_or_default();
             let read = self.sandbox.read(path).await.map_err(|error| self.cannot_load(spot, &error))?;
-            self.check_digest(spot, &read)?;
-            self.pins.check_file(name, &read).map_err(|refusal| self.refused(spot, refusal))?;
+            let fits = self.check_digest(name, &read).and_then(|()| self.pins.check_file(name, &read));
+            fits.map_err(|refusal| self.refused(spot, refusal))?;
             let plugin = self.sandbox.load_read(read).await.map_err(|error| self.cannot_load(spot, &error))?;
             let new = self.pins.check_plugin(name, &plugin).map_err(|refusal| self.refused(spot, refusal))?;
             Ok((plugin, new))
@@ -272,17 +272,18 @@ impl Loader<'_> {
     }
 
     /// Whether the file has the digest that the project file wants, if it wants one.
-    fn check_digest(&self, spot: &Spot<'_>, read: &ReadPlugin) -> Result<(), Mistake> {
-        let uses = spot.uses;
-        let pinned = self.project.file.plugin(&uses.plugin).and_then(|entry| entry.digest.clone());
+    fn check_digest(&self, name: &PluginName, read: &ReadPlugin) -> Result<(), Refusal> {
+        let pinned = self.project.file.plugin(name).and_then(|entry| entry.digest.clone());
         let found = format!("sha256:{}", read.digest());
         if pinned.as_ref().is_none_or(|pinned| *pinned == found) {
             return Ok(());
         }
-        let message = format!("the file of plugin `{}` is not the one that the project pins", uses.plugin);
-        Err(Mistake::new(crate::codes::DIGEST, message)
-            .at(self.route.span_of_plugin(spot.place), format!("the file has {found}"))
-            .with_fix("bring back the file that was pinned, or look at the new one and pin its digest"))
+        Err(Refusal {
+            code: crate::codes::DIGEST,
+            message: format!("the file of plugin `{name}` is not the one that the project pins"),
+            found: format!("the file has {found}"),
+            fix: "bring back the file that was pinned, or look at the new one and pin its digest".to_owned(),
+        })
     }
 
     fn refused(&self, spot: &Spot<'_>, refusal: Refusal) -> Mistake {

@@ -78,9 +78,11 @@ fn resyncs_that_cannot_be_planned() -> Result<()> {
     // A section that nobody reads makes it another file.
     let plugin = std::fs::read(shop.path("plugins/map.wasm"))?;
     shop.write("plugins/map.wasm", [&plugin[..], b"\0\x02\x01x"].concat())?;
+    let _ = shop.crossdock(&["plugin", "approve", "map", "--yes"])?.exits(0);
     let changed = ["planning a resync with the recorded definition", "plugin map at shape is another file", "sha256:"];
     check(&shop, &recorded, 2, "resync-plugin-changed", &changed)?;
     shop.write("plugins/map.wasm", plugin)?;
+    let _ = shop.crossdock(&["plugin", "approve", "map", "--yes"])?.exits(0);
 
     // One of the two was put through again since, with another definition.
     shop.write(ROUTE, format!("# A comment is a change.\n{}", shop.text(ROUTE)?))?;

@@ -2,7 +2,7 @@
 
 use super::choice::{Consent, Filter, Part, Which, reason, record_id};
 use clap::Args;
-use crossdock::{RecordId, RouteName, RunId, StepName};
+use crossdock::{PluginName, RecordId, RouteName, RunId, StepName};
 use std::path::PathBuf;
 
 /// A route.
@@ -169,6 +169,23 @@ pub(crate) struct InspectArgs {
     /// The plugin's file. Example: target/plugins/map.wasm
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    /// The plugins, by their names in `crossdock.toml`. Example: crossdock plugin approve map
+    #[arg(value_name = "NAME", value_parser = |text: &str| PluginName::new(text), required_unless_present = "all")]
+    pub(crate) names: Vec<PluginName>,
+    /// All plugins of the project; and those that it does not have any more are taken out of the lock. Example:
+    /// crossdock plugin approve --all
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+    /// Let them in without showing the difference first. Example: crossdock plugin approve map --yes
+    #[arg(long, conflicts_with = "confirm")]
+    pub(crate) yes: bool,
+    /// Let them in if they are still exactly what was shown with this hash. Example: --confirm 3f9c0d1e2b4a5968
+    #[arg(long, value_name = "HASH")]
+    pub(crate) confirm: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod chain_poison;
 mod chain_rollback;
 mod guests;
 mod kills;
+mod locks;
 mod lost_answers;
 mod mass_resync;
 mod output;

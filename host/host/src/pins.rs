@@ -318,3 +318,98 @@ fn write(folder: &Path, path: &Path, lock: &Lock) -> io::Result<()> {
     }
     written
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    fn entry(digest: char) -> LockedPlugin {
+        LockedPlugin {
+            plugin: "map".into(),
+            version: "0.1.0".into(),
+            sha256: digest.to_string().repeat(64),
+            size_bytes: 7,
+            contract: "0.1.0".into(),
+            role: "destination".into(),
+            exports: vec!["probe".into()],
+            wants: vec!["http: the ERP".into()],
+            imports: vec!["http".into(), "log".into()],
+            approved_at: None,
+            replaces: None,
+        }
+    }
+
+    fn unlocked(folder: &Path, name: &str, digest: char) -> Unlocked {
+        let plugins = BTreeMap::from([(PluginName::new(name).unwrap(), entry(digest))]);
+        Unlocked { folder: folder.to_owned(), plugins }
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn all_that_add_at_once_are_heard() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = runtime();
+        let adding: Vec<_> = (0..32)
+            .map(|n| {
+                let unlocked = unlocked(dir.path(), &format!("p{n}"), 'a');
+                runtime.spawn(async move { unlocked.add().await })
+            })
+            .collect();
+        adding.into_iter().for_each(|one| runtime.block_on(one).unwrap().unwrap());
+        assert_eq!(read(dir.path()).unwrap().plugins.len(), 32);
+        let left = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, 1, "files that nobody needs were left");
+    }
+
+    #[test]
+    fn what_was_let_in_meanwhile_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = runtime();
+        runtime.block_on(unlocked(dir.path(), "p", 'a').add()).unwrap();
+        runtime.block_on(unlocked(dir.path(), "p", 'a').add()).unwrap();
+        let error = runtime.block_on(unlocked(dir.path(), "p", 'b').add()).unwrap_err();
+        assert_eq!(error.code(), "plugin-changed");
+        assert_eq!(read(dir.path()).unwrap().plugins[&PluginName::new("p").unwrap()], entry('a'));
+    }
+
+    #[test]
+    fn a_lock_that_is_a_link_is_replaced_and_not_followed() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let target = elsewhere.path().join("other");
+        fs::write(&target, Lock::default().to_text()).unwrap();
+        std::os::unix::fs::symlink(&target, dir.path().join(LOCK_FILE)).unwrap();
+        runtime().block_on(unlocked(dir.path(), "p", 'a').add()).unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), Lock::default().to_text());
+        assert_eq!(read(dir.path()).unwrap().plugins.len(), 1);
+    }
+
+    /// The differences to a plugin after a change, in words.
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut LockedPlugin), expected: &[&str]) {
+        let mut to = entry('a');
+        change(&mut to);
+        let found: Vec<String> = differences(&entry('a'), &to).iter().map(ToString::to_string).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn only_what_differs_is_said() {
+        check(|_| {}, &[]);
+        check(|p| p.approved_at = Some("2026".into()), &[]);
+        check(|p| p.version = "0.2.0".into(), &["version was 0.1.0 and is 0.2.0"]);
+        check(|p| p.role = "source".into(), &["role was destination and is source"]);
+        check(|p| p.exports = vec![], &["no export any more: probe"]);
+        check(|p| p.exports.insert(0, "compensate".into()), &["new export: compensate"]);
+        check(|p| p.wants = vec!["http: all".into()], &["no want any more: http: the ERP", "new want: http: all"]);
+        check(|p| p.imports.push("state".into()), &["new import: state"]);
+        let all = |p: &mut LockedPlugin| {
+            *p = LockedPlugin { plugin: "m".into(), size_bytes: 8, contract: "0.2.0".into(), ..entry('a') };
+        };
+        let words = ["plugin was map and is m", "size was 7 and is 8", "contract was 0.1.0 and is 0.2.0"];
+        check(all, &words);
+    }
+}

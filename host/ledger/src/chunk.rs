@@ -56,7 +56,7 @@ pub(crate) fn encode(chunk: &Chunk) -> Vec<u8> {
 
 /// The chunk from bytes.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Chunk, LedgerError> {
-    let mut reader = Reader(bytes);
+    let mut reader = Reader::new(bytes);
     if reader.number()? != FORM {
         return Err(damaged());
     }

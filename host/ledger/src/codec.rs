@@ -46,20 +46,42 @@ impl Writer {
     }
 }
 
+/// The most bytes that columns may come to, together, when one stored value is read. What is written by batches is far
+/// below that; without a limit, a few kilobytes could stand for any number of values that begin alike.
+const READ_MAX_BYTES: usize = 512 << 20;
+
 /// Takes values from bytes that may have been damaged.
 #[derive(Debug)]
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+pub(crate) struct Reader<'a> {
+    /// What was not taken yet.
+    pub(crate) rest: &'a [u8],
+    /// How many bytes more what is read may come to.
+    room: usize,
+}
 
 fn short() -> LedgerError {
     LedgerError::Damaged { what: "a stored value is not in the form it was written in".to_owned() }
 }
 
 impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, room: READ_MAX_BYTES }
+    }
+
+    /// Notes that what is read comes to so many bytes more than are taken.
+    ///
+    /// # Errors
+    /// More than may be.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), LedgerError> {
+        self.room = self.room.checked_sub(bytes).ok_or_else(short)?;
+        Ok(())
+    }
+
     pub(crate) fn number(&mut self) -> Result<u64, LedgerError> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
-            let (&byte, rest) = self.0.split_first().ok_or_else(short)?;
-            self.0 = rest;
+            let (&byte, rest) = self.rest.split_first().ok_or_else(short)?;
+            self.rest = rest;
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
                 return Ok(value);
@@ -78,8 +100,8 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], LedgerError> {
         let length = self.length()?;
-        let (value, rest) = self.0.split_at_checked(length).ok_or_else(short)?;
-        self.0 = rest;
+        let (value, rest) = self.rest.split_at_checked(length).ok_or_else(short)?;
+        self.rest = rest;
         Ok(value)
     }
 
@@ -93,7 +115,7 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn column(&mut self) -> Result<Column, LedgerError> {
         let count = self.length()?;
-        let (mut shared, mut rest) = (Reader(self.bytes()?), Reader(self.bytes()?));
+        let (mut shared, mut rest) = (Reader::new(self.bytes()?), Reader::new(self.bytes()?));
         let mut data = self.bytes()?;
         let mut column = Column::new();
         let mut value = Vec::new();
@@ -106,6 +128,7 @@ impl<'a> Reader<'a> {
             let (new, left) = data.split_at_checked(rest.length()?).ok_or_else(short)?;
             data = left;
             value.extend_from_slice(new);
+            self.grow(value.len() + size_of::<u32>())?;
             column.try_push(&value).map_err(|_| short())?;
         }
         Ok(column)
@@ -116,7 +139,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn end(&self) -> Result<(), LedgerError> {
-        if self.0.is_empty() { Ok(()) } else { Err(short()) }
+        if self.rest.is_empty() { Ok(()) } else { Err(short()) }
     }
 }
 
@@ -142,11 +165,11 @@ mod tests {
         let column: Column = values.iter().collect();
         let mut writer = Writer::default();
         writer.column(&column);
-        let mut reader = Reader(&writer.0);
+        let mut reader = Reader::new(&writer.0);
         assert_eq!(reader.column().unwrap(), column);
         reader.end().unwrap();
         for length in 0..writer.0.len() {
-            let mut cut = Reader(&writer.0[..length]);
+            let mut cut = Reader::new(&writer.0[..length]);
             assert!(cut.column().is_err(), "{values:?} cut to {length}");
         }
     }
@@ -164,8 +187,8 @@ mod tests {
         for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
             let mut writer = Writer::default();
             writer.number(value);
-            assert_eq!(Reader(&writer.0).number().unwrap(), value);
+            assert_eq!(Reader::new(&writer.0).number().unwrap(), value);
         }
-        assert!(Reader(&[0xff; 11]).number().is_err());
+        assert!(Reader::new(&[0xff; 11]).number().is_err());
     }
 }

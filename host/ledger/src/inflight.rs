@@ -126,7 +126,7 @@ impl Inflight {
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, LedgerError> {
         check("inflight", row, 10)?;
         let body: Vec<u8> = row.get(9)?;
-        let mut body = Reader(&body);
+        let mut body = Reader::new(&body);
         let ids = body.column()?;
         let kind = match row.get::<_, String>(1)?.as_str() {
             "intent" => {

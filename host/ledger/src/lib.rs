@@ -16,6 +16,8 @@ mod decide;
 mod edit;
 mod error;
 mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod inflight;
 mod lock;
 mod opening;

@@ -147,7 +147,7 @@ pub(crate) fn pack(plan: Plan) -> Result<Packed, LedgerError> {
     Ok(Packed { summary, parts })
 }
 
-fn encode(entries: &[PlanEntry]) -> Result<Vec<u8>, LedgerError> {
+pub(crate) fn encode(entries: &[PlanEntry]) -> Result<Vec<u8>, LedgerError> {
     let mut ids = Column::new();
     let mut words: Vec<(&StepName, &str)> = Vec::new();
     let mut known: HashMap<(&StepName, &str), u64> = HashMap::new();
@@ -178,18 +178,20 @@ fn encode(entries: &[PlanEntry]) -> Result<Vec<u8>, LedgerError> {
     Ok(part.0)
 }
 
-fn decode(bytes: &[u8]) -> Result<Vec<PlanEntry>, LedgerError> {
-    let mut part = Reader(bytes);
+pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<PlanEntry>, LedgerError> {
+    let mut part = Reader::new(bytes);
     let ids = part.column()?;
     let mut words = Vec::new();
     for _ in 0..part.length()? {
         words.push((part.step()?, part.text()?));
     }
-    let (mut which, mut numbers) = (Reader(part.bytes()?), Reader(part.bytes()?));
+    let (mut which, mut numbers) = (Reader::new(part.bytes()?), Reader::new(part.bytes()?));
     part.end()?;
     let mut entries = Vec::with_capacity(ids.len());
     for index in 0..ids.len() {
-        let (step, verdict) = words.get(which.length()?).cloned().ok_or_else(damaged)?;
+        let (step, verdict) = words.get(which.length()?).ok_or_else(damaged)?;
+        part.grow(step.as_str().len() + verdict.len())?;
+        let (step, verdict) = (step.clone(), verdict.clone());
         entries.push(PlanEntry {
             id: RecordId(ids.text(index).into_owned()),
             step,

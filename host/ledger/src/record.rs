@@ -255,7 +255,7 @@ pub(crate) fn write_attributes(attributes: &[(String, Vec<u8>)]) -> Vec<u8> {
 }
 
 pub(crate) fn read_attributes(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, LedgerError> {
-    let mut reader = Reader(bytes);
+    let mut reader = Reader::new(bytes);
     let mut attributes = Vec::new();
     while reader.end().is_err() {
         attributes.push((reader.text()?, reader.bytes()?.to_vec()));
@@ -263,7 +263,7 @@ pub(crate) fn read_attributes(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Le
     Ok(attributes)
 }
 
-fn write_applied(applied: &[Applied]) -> Vec<u8> {
+pub(crate) fn write_applied(applied: &[Applied]) -> Vec<u8> {
     let mut writer = Writer::default();
     for one in applied {
         if one.in_doubt {
@@ -277,11 +277,11 @@ fn write_applied(applied: &[Applied]) -> Vec<u8> {
     writer.0
 }
 
-fn read_applied(bytes: &[u8]) -> Result<Vec<Applied>, LedgerError> {
-    let mut reader = Reader(bytes);
+pub(crate) fn read_applied(bytes: &[u8]) -> Result<Vec<Applied>, LedgerError> {
+    let mut reader = Reader::new(bytes);
     let mut applied = Vec::new();
     while reader.end().is_err() {
-        let in_doubt = reader.0.first() == Some(&0);
+        let in_doubt = reader.rest.first() == Some(&0);
         if in_doubt {
             reader.number()?;
         }
@@ -332,9 +332,13 @@ pub(crate) fn unpack_payload(row: &Row<'_>) -> Result<Vec<u8>, LedgerError> {
     if row.get::<_, bool>(1)? { unpack(&body, row.get(2)?) } else { Ok(body) }
 }
 
+/// The largest value that was compressed, as it was before: room is made for as much as a row says. Batches and plans
+/// stay far below.
+const UNPACKED_MAX_BYTES: usize = 1 << 30;
+
 /// What was compressed to `body` and had `size` bytes before.
 pub(crate) fn unpack(body: &[u8], size: i64) -> Result<Vec<u8>, LedgerError> {
-    let size = usize::try_from(size).map_err(|_| damaged("size"))?;
+    let size = usize::try_from(size).ok().filter(|size| *size <= UNPACKED_MAX_BYTES).ok_or_else(|| damaged("size"))?;
     let plain = zstd::bulk::decompress(body, size).map_err(|_| damaged("compressed block"))?;
     if plain.len() == size { Ok(plain) } else { Err(damaged("compressed block")) }
 }

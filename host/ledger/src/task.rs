@@ -171,7 +171,7 @@ impl StoredTask {
     pub(crate) fn into_due(self, run: RunId) -> Result<DueTask, LedgerError> {
         let content = self.content.ok_or_else(damaged)?;
         let plain = if content.packed { unpack(&content.body, content.size)? } else { content.body };
-        let mut reader = Reader(&plain);
+        let mut reader = Reader::new(&plain);
         let attributes = read_attributes(reader.bytes()?)?;
         let payload = reader.bytes()?.to_vec();
         reader.end()?;

@@ -25,7 +25,23 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("tests/guests/", &["crossdock-sdk"]),
     ("tests/tidy", &[]),
     ("tests/devkit", &["crossdock"]),
+    ("tests/fuzz", FUZZED),
     ("tests/", &["crossdock", "crossdock-devkit", "crossdock-sdk"]),
+];
+
+/// What is given any bytes: whatever reads something from outside.
+const FUZZED: &[&str] = &[
+    "crossdock-model",
+    "crossdock-route",
+    "crossdock-engine",
+    "crossdock-ledger",
+    "crossdock-sandbox",
+    "crossdock-devkit",
+    "crossdock-sdk",
+    "http-destination",
+    "http-source",
+    "map",
+    "text-source",
 ];
 
 /// Crates of others that only some of our folders may name, in any kind of dependency. A name that ends

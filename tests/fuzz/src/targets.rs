@@ -4,6 +4,8 @@ mod ledger;
 mod plugins;
 mod rest;
 mod route;
+#[cfg(feature = "sandbox")]
+mod texts;
 
 use crate::Target;
 
@@ -20,6 +22,10 @@ pub const LIGHT: &[Target] = &[
     rest::POINTER,
     rest::RETRY_AFTER,
 ];
+
+/// Those that need the sandbox.
+#[cfg(feature = "sandbox")]
+pub const SANDBOX: &[Target] = &[texts::TEXTS];
 
 /// Texts in an input, apart by lines of three dashes: a seed is then something that people can read.
 fn parts(bytes: &[u8]) -> Vec<&[u8]> {

@@ -12,7 +12,7 @@ use crossdock_engine::ports::{Abilities, Atomicity, CallError, Cause, Clock, Ide
 use crossdock_ledger::{LedgerReader, LedgerStore, OpenOptions, Quarantined, VerifyReport};
 use crossdock_model::{ErrorClass, Failure, RouteName, StepName};
 use crossdock_route::Route;
-use crossdock_sandbox::{Compiler, Sandbox, SandboxConfig, Want};
+use crossdock_sandbox::{CompileLimits, Compiler, Sandbox, SandboxConfig, Want};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -345,10 +345,20 @@ impl Host {
         if let Some(sandbox) = &*slot {
             return Ok(Arc::clone(sandbox));
         }
+        let default = SandboxConfig::new(Arc::new(SystemClock));
+        let said = self.project.as_ref().map(|project| *project.file.total_limits()).unwrap_or_default();
+        let compile = default.compile_limits;
         let config = SandboxConfig {
             cache_dir: Some(self.data.join(CACHE_FOLDER)),
             compiler: self.compiler.clone(),
-            ..SandboxConfig::new(Arc::new(SystemClock))
+            memory_total_max_bytes: said.memory_total_max_bytes.unwrap_or(default.memory_total_max_bytes),
+            compile_limits: CompileLimits {
+                memory_max_bytes: said.compile_memory_max_bytes.unwrap_or(compile.memory_max_bytes),
+                cpu_time_max_s: said.compile_cpu_time_max_s.unwrap_or(compile.cpu_time_max_s),
+                time_max_s: said.compile_time_max_s.unwrap_or(compile.time_max_s),
+                ..compile
+            },
+            ..default
         };
         let sandbox = Arc::new(Sandbox::new(config).map_err(|error| Error::explained(&error))?);
         *slot = Some(Arc::clone(&sandbox));

@@ -383,6 +383,7 @@ impl Loader<'_> {
                 memory_max_bytes: limits.memory_max_bytes,
                 call_time_max_ms: limits.call_time_max_ms,
                 cpu_time_max_ms: limits.cpu_time_max_ms,
+                http_wait_max_ms: limits.http_wait_max_ms,
                 ..Limits::default()
             },
             request_limits: connector.requests.clone(),

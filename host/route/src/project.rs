@@ -5,7 +5,7 @@ use crate::document::document;
 use crate::formats;
 use crate::mistake::{Mistake, Mistakes, SourceText, Span};
 use crate::read::{At, Fields, Node, Notes, age, name_text, shown, size, text};
-use crate::shared::{LimitsFile, PluginLimits, check_secret_name};
+use crate::shared::{PluginLimits, ProjectLimitsFile, TotalLimits, check_secret_name};
 use crate::spans::SpanTree;
 use crossdock_model::PluginName;
 use schemars::JsonSchema;
@@ -30,9 +30,9 @@ pub struct ProjectFile {
     /// The secrets of the project: where each comes from, never what it is.
     #[schemars(with = "Option<BTreeMap<formats::SecretName, SecretFile>>")]
     secrets: Option<At<Vec<(String, SecretFile)>>>,
-    /// What each plugin may use, unless its route says something else.
-    #[schemars(with = "Option<LimitsFile>")]
-    limits: Option<At<LimitsFile>>,
+    /// What each plugin may use, unless its route says something else, and all of them together.
+    #[schemars(with = "Option<ProjectLimitsFile>")]
+    limits: Option<At<ProjectLimitsFile>>,
     /// The folder for the ledger and everything else that Crossdock keeps; if it is relative, within the
     /// project's folder.
     #[schemars(with = "Option<String>", length(min = 1), extend("default" = DATA_DEFAULT))]
@@ -132,7 +132,7 @@ impl ProjectFile {
                 let entries = Fields::entries(table).into_iter();
                 Some(entries.filter_map(|(key, node)| SecretFile::read(key, node, notes)).collect())
             }),
-            limits: fields.optional("limits", LimitsFile::read),
+            limits: fields.optional("limits", ProjectLimitsFile::read),
             data: fields.optional("data", text),
             retention: fields.optional("retention", RetentionFile::read),
             ledger: fields.optional("ledger", LedgerFile::read),
@@ -155,10 +155,12 @@ impl ProjectFile {
             };
             Some(SecretEntry { name, from })
         });
+        let (limits, total_limits) = self.limits.map(|at| at.value.check()).unwrap_or_default();
         Some(Project(Arc::new(Inner {
             plugins: plugins.collect::<Option<_>>()?,
             secrets: secrets.collect::<Option<_>>()?,
-            limits: self.limits.map(|at| at.value.check()).unwrap_or_default(),
+            limits,
+            total_limits,
             data: self.data.map_or_else(|| DATA_DEFAULT.to_owned(), |at| at.value),
             retention: self.retention.map(|at| at.value.check()).unwrap_or_default(),
             ledger_max_bytes: self.ledger.and_then(|at| at.value.max_bytes).map(|at| at.value),
@@ -306,6 +308,7 @@ struct Inner {
     plugins: Vec<PluginEntry>,
     secrets: Vec<SecretEntry>,
     limits: PluginLimits,
+    total_limits: TotalLimits,
     data: String,
     retention: Retention,
     ledger_max_bytes: Option<u64>,
@@ -417,6 +420,12 @@ impl Project {
     #[must_use]
     pub fn limits(&self) -> &PluginLimits {
         &self.0.limits
+    }
+
+    /// What it says about the limits of all plugins together.
+    #[must_use]
+    pub fn total_limits(&self) -> &TotalLimits {
+        &self.0.total_limits
     }
 
     /// The folder for the ledger and everything else that is kept, as written; if it is relative, within the

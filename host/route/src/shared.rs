@@ -13,6 +13,13 @@ use url::Url;
 /// Bounds of what a route or project may set as a plugin's memory.
 const MEMORY_MIN_BYTES: u64 = 1 << 20;
 const MEMORY_MAX_BYTES: u64 = 4 << 30;
+/// Bounds of what a project may set as the memory of all plugins together.
+const MEMORY_TOTAL_MIN_BYTES: u64 = 64 << 20;
+const MEMORY_TOTAL_MAX_BYTES: u64 = 1 << 40;
+/// Bounds of what a project may set for compiling a plugin.
+const COMPILE_MEMORY_MIN_BYTES: u64 = 256 << 20;
+const COMPILE_MEMORY_MAX_BYTES: u64 = 64 << 30;
+const COMPILE_TIME_MIN_MS: u64 = 1_000;
 /// Bounds of what a route or project may set as the time of a call.
 const TIME_MIN_MS: u64 = 10;
 const TIME_MAX_MS: u64 = 3_600_000;
@@ -30,17 +37,72 @@ pub(crate) struct LimitsFile {
     /// The most computing time of one call. From "10ms" to "1h".
     #[schemars(with = "Option<formats::Duration>", extend("default" = "10s"))]
     cpu_time: Option<At<u64>>,
+    /// How long one call may wait for its turn to send requests, which `rate` decides about, before that counts as its
+    /// own time. From "10ms" to "1h".
+    #[schemars(with = "Option<formats::Duration>", extend("default" = "5m"))]
+    http_wait: Option<At<u64>>,
+}
+
+/// What plugins may use, as a project says: what holds for each, and for all together.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "ProjectLimits")]
+pub(crate) struct ProjectLimitsFile {
+    /// The most memory of one instance, all its memories and tables together. From "1MiB" to "4GiB".
+    #[schemars(with = "Option<formats::Size>", extend("default" = "256MiB"))]
+    memory: Option<At<u64>>,
+    /// The longest time of one call, waiting included. From "10ms" to "1h".
+    #[schemars(with = "Option<formats::Duration>", extend("default" = "30s"))]
+    call_time: Option<At<u64>>,
+    /// The most computing time of one call. From "10ms" to "1h".
+    #[schemars(with = "Option<formats::Duration>", extend("default" = "10s"))]
+    cpu_time: Option<At<u64>>,
+    /// How long one call may wait for its turn to send requests, which `rate` decides about, before that counts as its
+    /// own time. From "10ms" to "1h".
+    #[schemars(with = "Option<formats::Duration>", extend("default" = "5m"))]
+    http_wait: Option<At<u64>>,
+    /// The most memory of all instances of the process together. From "64MiB" to "1024GiB".
+    #[schemars(with = "Option<formats::Size>", extend("default" = "2GiB"))]
+    memory_total: Option<At<u64>>,
+    /// What compiling one plugin may use, in the process that does it. A plugin is compiled once, then kept.
+    #[schemars(with = "Option<CompileFile>")]
+    compile: Option<At<CompileFile>>,
+}
+
+/// What compiling one plugin may use.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Compile")]
+struct CompileFile {
+    /// All addresses of the process that compiles. From "256MiB" to "64GiB".
+    #[schemars(with = "Option<formats::Size>", extend("default" = "1536MiB"))]
+    memory: Option<At<u64>>,
+    /// The most computing time, in whole seconds. From "1s" to "1h".
+    #[schemars(with = "Option<formats::Duration>", extend("default" = "60s"))]
+    cpu_time: Option<At<u64>>,
+    /// The longest time by the wall, in whole seconds. From "1s" to "1h".
+    #[schemars(with = "Option<formats::Duration>", extend("default" = "5m"))]
+    time: Option<At<u64>>,
+}
+
+type TimeRead = Option<At<u64>>;
+
+/// Reads the limits that routes and projects both know.
+fn plugin_limits(fields: &mut Fields<'_, '_, '_, '_>) -> LimitsFile {
+    let time = || duration(TIME_MIN_MS, TIME_MAX_MS);
+    let [call_time, cpu_time, http_wait]: [TimeRead; 3] =
+        ["call_time", "cpu_time", "http_wait"].map(|name| fields.optional(name, time()));
+    let memory = fields.optional("memory", size(MEMORY_MIN_BYTES, MEMORY_MAX_BYTES));
+    LimitsFile { memory, call_time, cpu_time, http_wait }
 }
 
 impl LimitsFile {
     pub(crate) fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
         let table = node.table(notes, "limits = { memory = \"256MiB\", call_time = \"30s\" }")?;
         let mut fields = Fields::new("`limits`", table, Some(node.span()), notes);
-        let limits = Self {
-            memory: fields.optional("memory", size(MEMORY_MIN_BYTES, MEMORY_MAX_BYTES)),
-            call_time: fields.optional("call_time", duration(TIME_MIN_MS, TIME_MAX_MS)),
-            cpu_time: fields.optional("cpu_time", duration(TIME_MIN_MS, TIME_MAX_MS)),
-        };
+        fields.elsewhere(
+            &["memory_total", "compile"],
+            "write it below [limits] in crossdock.toml: it holds for all plugins together",
+        );
+        let limits = plugin_limits(&mut fields);
         fields.finish();
         Some(limits)
     }
@@ -50,7 +112,54 @@ impl LimitsFile {
             memory_max_bytes: self.memory.map(|at| at.value),
             call_time_max_ms: self.call_time.map(|at| at.value),
             cpu_time_max_ms: self.cpu_time.map(|at| at.value),
+            http_wait_max_ms: self.http_wait.map(|at| at.value),
         }
+    }
+}
+
+impl ProjectLimitsFile {
+    pub(crate) fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let table = node.table(notes, "[limits] with memory = \"256MiB\" or others")?;
+        let mut fields = Fields::new("`limits`", table, Some(node.span()), notes);
+        let LimitsFile { memory, call_time, cpu_time, http_wait } = plugin_limits(&mut fields);
+        let limits = Self {
+            memory,
+            call_time,
+            cpu_time,
+            http_wait,
+            memory_total: fields.optional("memory_total", size(MEMORY_TOTAL_MIN_BYTES, MEMORY_TOTAL_MAX_BYTES)),
+            compile: fields.optional("compile", CompileFile::read),
+        };
+        fields.finish();
+        Some(limits)
+    }
+
+    /// What holds for each plugin, and for all together.
+    pub(crate) fn check(&self) -> (PluginLimits, TotalLimits) {
+        let Self { memory, call_time, cpu_time, http_wait, .. } = *self;
+        let compile = self.compile.as_ref().map(|at| &at.value);
+        let seconds = |at: Option<At<u64>>| at.map(|at| at.value.div_ceil(1_000));
+        let total = TotalLimits {
+            memory_total_max_bytes: self.memory_total.map(|at| at.value),
+            compile_memory_max_bytes: compile.and_then(|file| file.memory).map(|at| at.value),
+            compile_cpu_time_max_s: seconds(compile.and_then(|file| file.cpu_time)),
+            compile_time_max_s: seconds(compile.and_then(|file| file.time)),
+        };
+        (LimitsFile { memory, call_time, cpu_time, http_wait }.check(), total)
+    }
+}
+
+impl CompileFile {
+    fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let table = node.table(notes, "compile = { memory = \"1536MiB\", cpu_time = \"60s\" }")?;
+        let mut fields = Fields::new("`compile`", table, Some(node.span()), notes);
+        let compile = Self {
+            memory: fields.optional("memory", size(COMPILE_MEMORY_MIN_BYTES, COMPILE_MEMORY_MAX_BYTES)),
+            cpu_time: fields.optional("cpu_time", duration(COMPILE_TIME_MIN_MS, TIME_MAX_MS)),
+            time: fields.optional("time", duration(COMPILE_TIME_MIN_MS, TIME_MAX_MS)),
+        };
+        fields.finish();
+        Some(compile)
     }
 }
 
@@ -66,6 +175,9 @@ pub struct PluginLimits {
     /// The most computing time of one call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_time_max_ms: Option<u64>,
+    /// How long one call may wait for its turn to send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_wait_max_ms: Option<u64>,
 }
 
 impl PluginLimits {
@@ -78,6 +190,7 @@ impl PluginLimits {
             memory_max_bytes: pick(self.memory_max_bytes, project.memory_max_bytes, default.memory_max_bytes),
             call_time_max_ms: pick(self.call_time_max_ms, project.call_time_max_ms, default.call_time_max_ms),
             cpu_time_max_ms: pick(self.cpu_time_max_ms, project.cpu_time_max_ms, default.cpu_time_max_ms),
+            http_wait_max_ms: pick(self.http_wait_max_ms, project.http_wait_max_ms, default.http_wait_max_ms),
         }
     }
 }
@@ -91,13 +204,37 @@ pub struct Limits {
     pub call_time_max_ms: u64,
     /// The most computing time of one call.
     pub cpu_time_max_ms: u64,
+    /// How long one call may wait for its turn to send before that counts as its own time.
+    pub http_wait_max_ms: u64,
 }
 
 impl Default for Limits {
-    /// 256 MiB, 30 s, 10 s.
+    /// 256 MiB, 30 s, 10 s, 5 min.
     fn default() -> Self {
-        Self { memory_max_bytes: 256 << 20, call_time_max_ms: 30_000, cpu_time_max_ms: 10_000 }
+        Self {
+            memory_max_bytes: 256 << 20,
+            call_time_max_ms: 30_000,
+            cpu_time_max_ms: 10_000,
+            http_wait_max_ms: 300_000,
+        }
     }
+}
+
+/// What a project says about the limits of all plugins together; `None` is the sandbox's default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct TotalLimits {
+    /// The most memory of all instances together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_total_max_bytes: Option<u64>,
+    /// All addresses of the process that compiles a plugin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compile_memory_max_bytes: Option<u64>,
+    /// How long it may compute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compile_cpu_time_max_s: Option<u64>,
+    /// How long it may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compile_time_max_s: Option<u64>,
 }
 
 /// What a plugin may reach, as written. What is not granted cannot be reached.

@@ -10,8 +10,10 @@ pub struct Limits {
     /// How long one call may compute, without the time it waits; looked at every [`Limits::TICK_MS`].
     /// Default 10,000.
     pub cpu_time_max_ms: u64,
-    /// How many bytes one call may hand to the host, in an answer or as arguments of one import.
-    /// Default 8 MiB, which holds the answer to the largest batch that a route may ask for, twice over.
+    /// How many bytes one call may hand to the host, in an answer or as arguments of one import, each value counted
+    /// with what it takes on the host's side. Default 8 MiB, which holds the answer to the largest batch that a route
+    /// may ask for, twice over. Many small texts cost more than they are counted for: a call makes the host hold three
+    /// times this at most (measured: 2.1 times, for columns of one byte).
     pub boundary_max_bytes: usize,
     /// How much of what one call writes to stdout and stderr is kept. Default 64 KiB.
     pub stderr_max_bytes: usize,
@@ -36,6 +38,11 @@ impl Limits {
     /// How many instances, of modules and of components, come to be when a plugin is started, those within others
     /// counted as often as they are made: 1,000.
     pub const INSTANCES_MAX: u64 = 1_000;
+    /// What the host keeps beside the memory of one instance: of its functions, imports, globals, tables and their
+    /// entries, all modules together, those that are instantiated several times counted as often. 32 MiB.
+    pub const STRUCTURES_MAX_BYTES: u64 = 32 << 20;
+    /// The longest name of a function in a plugin's file: 64 KiB. They are shown where a plugin trapped.
+    pub const FUNCTION_NAME_MAX_BYTES: usize = 64 << 10;
     /// How many imports and exports a plugin may have together: 1,000.
     pub const NAMES_MAX: usize = 1_000;
     /// The largest HTTP body that is handed to a plugin, after decompression: 4 MiB.

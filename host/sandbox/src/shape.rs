@@ -9,20 +9,28 @@ use crate::limits::Limits;
 use thiserror::Error;
 use wasmparser::{
     BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
-    ComponentTypeRef, Encoding, Parser, Payload,
+    ComponentTypeRef, CustomSectionReader, ElementItems, Encoding, Instance, KnownCustom, Name, Parser, Payload,
 };
+
+/// What the host keeps of each function, import, global, table or memory, and entry of an element segment of a live
+/// module, in bytes at most.
+const FUNCTION_BYTES: u64 = 40;
+const IMPORT_BYTES: u64 = 40;
+const GLOBAL_BYTES: u64 = 24;
+const TABLE_BYTES: u64 = 64;
+const ELEMENT_BYTES: u64 = 16;
 
 /// Why a file has no shape that is looked at any further.
 #[derive(Debug, Error)]
 pub(crate) enum ShapeError {
     #[error(transparent)]
     Damaged(#[from] BinaryReaderError),
-    #[error("it refers to a component that it does not have")]
+    #[error("it refers to a component or module that it does not have")]
     NoSuchComponent,
     #[error("it is a core module")]
     CoreModule,
-    /// It instantiates a component that it was handed, so that it cannot be said what that comes to.
-    #[error("it instantiates a component that it does not hold itself")]
+    /// It instantiates a component or module that it was handed, so that it cannot be said what that comes to.
+    #[error("it instantiates a component or module that it does not hold itself")]
     Borrowed,
     #[error("it has more {0}")]
     TooMuch(Excess),
@@ -43,6 +51,16 @@ const PARTS: Excess =
     Excess { what: "modules and components inside", max: Limits::DEFINITIONS_MAX as u64, limit: "DEFINITIONS_MAX" };
 const INSTANCES: Excess =
     Excess { what: "instances inside, all together", max: Limits::INSTANCES_MAX, limit: "INSTANCES_MAX" };
+const STRUCTURES: Excess = Excess {
+    what: "bytes of functions, globals and table entries for the host to keep",
+    max: Limits::STRUCTURES_MAX_BYTES,
+    limit: "STRUCTURES_MAX_BYTES",
+};
+const FUNCTION_NAME: Excess = Excess {
+    what: "bytes in the name of a function",
+    max: Limits::FUNCTION_NAME_MAX_BYTES as u64,
+    limit: "FUNCTION_NAME_MAX_BYTES",
+};
 const NAMES: Excess = Excess { what: "imports and exports", max: Limits::NAMES_MAX as u64, limit: "NAMES_MAX" };
 
 /// What a component shows to the outside, and what its custom sections of one name hold.
@@ -53,25 +71,49 @@ pub(crate) struct Outside<'a> {
     pub(crate) exports: Vec<&'a str>,
 }
 
-/// A component on the way through it, or a module, of which nothing is looked at.
+/// What instantiating a component or module comes to.
+#[derive(Default, Clone, Copy)]
+struct Sum {
+    /// Instances within, of modules and of components.
+    instances: u64,
+    /// What the host keeps of them.
+    bytes: u64,
+}
+
+/// A component on the way through it, or a module, of which only the size is looked at.
 #[derive(Default)]
 struct Part {
     is_component: bool,
-    /// What instantiating each component of its index space comes to; `None` is not known.
-    components: Vec<Option<u64>>,
+    /// What instantiating each component, and each module, of its index spaces comes to; `None` is not known.
+    components: Vec<Option<Sum>>,
+    modules: Vec<Option<Sum>>,
     /// What instantiating this one comes to, beside itself.
-    instances: u64,
+    sum: Sum,
 }
 
 impl Part {
-    fn add(&mut self, instances: u64) -> Result<(), ShapeError> {
-        self.instances = self.instances.saturating_add(instances);
-        if self.instances > Limits::INSTANCES_MAX { Err(ShapeError::TooMuch(INSTANCES)) } else { Ok(()) }
+    fn add(&mut self, more: Sum) -> Result<(), ShapeError> {
+        self.sum.instances = self.sum.instances.saturating_add(more.instances);
+        self.sum.bytes = self.sum.bytes.saturating_add(more.bytes);
+        if self.sum.instances > Limits::INSTANCES_MAX {
+            return Err(ShapeError::TooMuch(INSTANCES));
+        }
+        if self.sum.bytes > Limits::STRUCTURES_MAX_BYTES { Err(ShapeError::TooMuch(STRUCTURES)) } else { Ok(()) }
     }
 
-    fn component(&self, index: u32) -> Result<Option<u64>, ShapeError> {
-        self.components.get(index as usize).copied().ok_or(ShapeError::NoSuchComponent)
+    /// An instance of something that comes to so much within.
+    fn add_instance(&mut self, of: Sum) -> Result<(), ShapeError> {
+        self.add(Sum { instances: of.instances.saturating_add(1), ..of })
     }
+
+    /// So many things in a module, each of which the host keeps so many bytes for.
+    fn add_each(&mut self, count: u32, bytes: u64) -> Result<(), ShapeError> {
+        self.add(Sum { instances: 0, bytes: u64::from(count).saturating_mul(bytes) })
+    }
+}
+
+fn at(list: &[Option<Sum>], index: u32) -> Result<Option<Sum>, ShapeError> {
+    list.get(index as usize).copied().ok_or(ShapeError::NoSuchComponent)
 }
 
 /// Walks through a file. `section` is the name of the custom sections that are wanted, wherever they stand.
@@ -97,17 +139,52 @@ pub(crate) fn walk<'a>(bytes: &'a [u8], section: &str) -> Result<Outside<'a>, Sh
             }
             Payload::End(_) => {
                 let ended = open.pop();
-                if let (Some(part), Some(within)) = (ended, open.last_mut())
-                    && part.is_component
-                {
-                    within.components.push(Some(part.instances));
+                if let (Some(part), Some(within)) = (ended, open.last_mut()) {
+                    let list = if part.is_component { &mut within.components } else { &mut within.modules };
+                    list.push(Some(part.sum));
                 }
             }
             Payload::CustomSection(found) if found.name() == section => outside.sections.push(found.data()),
-            payload => look(&payload, &mut open, &mut outside)?,
+            Payload::CustomSection(found) => check_names(&found)?,
+            payload => match open.last_mut() {
+                Some(module) if !module.is_component => count(&payload, module)?,
+                _ => look(&payload, &mut open, &mut outside)?,
+            },
         }
     }
     Ok(outside)
+}
+
+/// The names of functions are shown with a fault, of several at once.
+fn check_names(section: &CustomSectionReader<'_>) -> Result<(), ShapeError> {
+    let KnownCustom::Name(names) = section.as_known() else { return Ok(()) };
+    // What cannot be read is of no use to anyone, and does no harm.
+    for name in names.into_iter().map_while(Result::ok) {
+        let Name::Function(names) = name else { continue };
+        if names.into_iter().map_while(Result::ok).any(|it| it.name.len() > Limits::FUNCTION_NAME_MAX_BYTES) {
+            return Err(ShapeError::TooMuch(FUNCTION_NAME));
+        }
+    }
+    Ok(())
+}
+
+/// Counts what a section of a module comes to.
+fn count(payload: &Payload<'_>, module: &mut Part) -> Result<(), ShapeError> {
+    match payload {
+        Payload::ImportSection(section) => module.add_each(section.count(), IMPORT_BYTES),
+        Payload::FunctionSection(section) => module.add_each(section.count(), FUNCTION_BYTES),
+        Payload::GlobalSection(section) => module.add_each(section.count(), GLOBAL_BYTES),
+        Payload::TableSection(section) => module.add_each(section.count(), TABLE_BYTES),
+        Payload::MemorySection(section) => module.add_each(section.count(), TABLE_BYTES),
+        Payload::ElementSection(section) => section.clone().into_iter().try_for_each(|segment| {
+            let entries = match segment?.items {
+                ElementItems::Functions(items) => items.count(),
+                ElementItems::Expressions(_, items) => items.count(),
+            };
+            module.add_each(entries.saturating_add(1), ELEMENT_BYTES)
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Counts what a section of a component comes to.
@@ -118,8 +195,10 @@ fn look<'a>(payload: &Payload<'a>, open: &mut [Part], outside: &mut Outside<'a>)
         Payload::ComponentImportSection(section) => {
             for import in section.clone() {
                 let import = import?;
-                if matches!(import.ty, ComponentTypeRef::Component(_)) {
-                    part.components.push(None);
+                match import.ty {
+                    ComponentTypeRef::Component(_) => part.components.push(None),
+                    ComponentTypeRef::Module(_) => part.modules.push(None),
+                    _ => {}
                 }
                 if is_outermost {
                     outside.imports.push(import.name.name);
@@ -129,25 +208,36 @@ fn look<'a>(payload: &Payload<'a>, open: &mut [Part], outside: &mut Outside<'a>)
         Payload::ComponentExportSection(section) => {
             for export in section.clone() {
                 let export = export?;
-                if export.kind == ComponentExternalKind::Component {
-                    let exported = part.component(export.index)?;
-                    part.components.push(exported);
+                match export.kind {
+                    ComponentExternalKind::Component => part.components.push(at(&part.components, export.index)?),
+                    ComponentExternalKind::Module => part.modules.push(at(&part.modules, export.index)?),
+                    _ => {}
                 }
                 if is_outermost {
                     outside.exports.push(export.name.name);
                 }
             }
         }
-        Payload::InstanceSection(section) => part.add(u64::from(section.count()))?,
+        Payload::InstanceSection(section) => {
+            for instance in section.clone() {
+                let module = match instance? {
+                    Instance::Instantiate { module_index, .. } => {
+                        at(&part.modules, module_index)?.ok_or(ShapeError::Borrowed)?
+                    }
+                    Instance::FromExports(_) => Sum::default(),
+                };
+                part.add_instance(module)?;
+            }
+        }
         Payload::ComponentInstanceSection(section) => {
             for instance in section.clone() {
                 let within = match instance? {
                     ComponentInstance::Instantiate { component_index, .. } => {
-                        part.component(component_index)?.ok_or(ShapeError::Borrowed)?
+                        at(&part.components, component_index)?.ok_or(ShapeError::Borrowed)?
                     }
-                    ComponentInstance::FromExports(_) => 0,
+                    ComponentInstance::FromExports(_) => Sum::default(),
                 };
-                part.add(within.saturating_add(1))?;
+                part.add_instance(within)?;
             }
         }
         Payload::ComponentAliasSection(section) => {
@@ -156,13 +246,19 @@ fn look<'a>(payload: &Payload<'a>, open: &mut [Part], outside: &mut Outside<'a>)
                     ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } => {
                         part.components.push(None);
                     }
-                    ComponentAlias::Outer { kind: ComponentOuterAliasKind::Component, count, index } => {
+                    ComponentAlias::InstanceExport { kind: ComponentExternalKind::Module, .. } => {
+                        part.modules.push(None);
+                    }
+                    ComponentAlias::Outer { kind, count, index } => {
                         let from = match (count as usize).checked_sub(1) {
                             None => &*part,
                             Some(out) => around.iter().rev().nth(out).ok_or(ShapeError::NoSuchComponent)?,
                         };
-                        let found = from.component(index)?;
-                        part.components.push(found);
+                        match kind {
+                            ComponentOuterAliasKind::Component => part.components.push(at(&from.components, index)?),
+                            ComponentOuterAliasKind::CoreModule => part.modules.push(at(&from.modules, index)?),
+                            ComponentOuterAliasKind::CoreType | ComponentOuterAliasKind::Type => {}
+                        }
                     }
                     _ => {}
                 }
@@ -228,14 +324,44 @@ mod tests {
     }
 
     #[test]
+    fn what_the_host_keeps_of_instances_is_counted() {
+        let structures = format!("it has more {STRUCTURES}");
+        // Two hundred thousand functions: 8 MB each time.
+        let functions = |times: usize| {
+            let module = format!("(core module $m {})", "(func)".repeat(200_000));
+            format!("(component {module} {})", "(core instance (instantiate $m))".repeat(times))
+        };
+        check(&functions(4), "");
+        check(&functions(5), &structures);
+        let globals = |count: usize| {
+            let module = format!("(core module $m {})", "(global i32 i32.const 0)".repeat(count));
+            format!("(component {module} (core instance (instantiate $m)) (core instance (instantiate $m)))")
+        };
+        check(&globals(600_000), "");
+        check(&globals(800_000), &structures);
+        let elements = |count: usize| {
+            let segment = format!("(elem func {})", "0 ".repeat(count));
+            format!("(component (core module $m (func) {segment}) (core instance (instantiate $m)))")
+        };
+        check(&elements(2_000_000), "");
+        check(&elements(2_200_000), &structures);
+        let named = |length: usize| format!("(component (core module (func ${} )))", "x".repeat(length));
+        check(&named(Limits::FUNCTION_NAME_MAX_BYTES), "");
+        check(&named(Limits::FUNCTION_NAME_MAX_BYTES + 1), &format!("it has more {FUNCTION_NAME}"));
+    }
+
+    #[test]
     fn components_that_come_from_elsewhere_are_not_instantiated() {
         check("(component (component (import \"c\" (component $c))))", "");
-        let borrowed = "it instantiates a component that it does not hold itself";
+        let borrowed = "it instantiates a component or module that it does not hold itself";
         check("(component (component (import \"c\" (component $c)) (instance (instantiate $c))))", borrowed);
         let exported =
             "(component (component $a (component $b) (export \"c\" (component $b))) (instance $i (instantiate $a))
             (alias export $i \"c\" (component $c)) (instance (instantiate $c)))";
         check(exported, borrowed);
+        let module = "(component (import \"m\" (core module $m)) (core instance (instantiate $m)))";
+        check(module, borrowed);
+        check("(component (core module $m) (component (core instance (instantiate $m))))", "");
         // One that is only given another name is known.
         check("(component (component $a) (export $b \"b\" (component $a)) (instance (instantiate $b)))", "");
     }

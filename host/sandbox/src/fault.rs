@@ -88,7 +88,9 @@ pub(crate) fn judge(verdict: Verdict, call: &str, host: &Host) -> CallError {
         }
         Verdict::Interrupted(error) => {
             if let Some(failed) = error.downcast_ref::<HostFailed>() {
-                return internal(format!("the host failed during {call} of the plugin {plugin}: {failed}"));
+                let place = host.identity.place();
+                let message = format!("the host failed during {call} of the plugin {place}: {failed}");
+                return internal(PluginText::line(&message, MESSAGE_MAX_BYTES, redactor).into_string());
             }
             if host.limiter.refused() == Some(Refused::Together) {
                 return none_left(call, host);
@@ -115,7 +117,11 @@ fn none_left(call: &str, host: &Host) -> CallError {
              together (memory_total_max_bytes): {}",
             share.holders()
         ),
-        fix: Some("run fewer routes at the same time, or give them smaller batches".to_owned()),
+        fix: Some(
+            "run fewer routes at the same time, give them smaller batches, or raise `memory_total` below [limits] in \
+             crossdock.toml"
+                .to_owned(),
+        ),
     })
 }
 

@@ -12,8 +12,10 @@ use crate::secret_values::SecretValues;
 use crate::stderr::Capture;
 use crossdock_engine::ports::{CallTrace, Clock, StateWrite};
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::time::Instant;
@@ -120,6 +122,8 @@ pub(crate) struct Host {
     /// Names of counters and gauges this instance has used.
     pub(crate) metric_names: std::collections::BTreeSet<String>,
     next_handle: u32,
+    /// When an import gave way to others last.
+    gave_way: Instant,
 }
 
 impl Host {
@@ -143,6 +147,7 @@ impl Host {
             opened: Vec::new(),
             metric_names: std::collections::BTreeSet::new(),
             next_handle: first_handle,
+            gave_way: Instant::now(),
         }
     }
 
@@ -155,6 +160,25 @@ impl Host {
         self.capture.clear();
         self.limiter.begin();
         first
+    }
+
+    /// Lets others compute, and has the call's time looked at, once a tick. WebAssembly does both by itself in its
+    /// loops and functions, but not between calls of imports that stand one after the other, however many they are.
+    pub(crate) async fn give_way(&mut self) {
+        if self.gave_way.elapsed() < Duration::from_millis(Limits::TICK_MS) {
+            return;
+        }
+        let mut given = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut given, true) {
+                return Poll::Ready(());
+            }
+            // Not tokio's own way, which comes back only when there is nothing else to do.
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        self.gave_way = Instant::now();
     }
 
     /// Whether the plugin should begin nothing more.

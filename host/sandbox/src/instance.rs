@@ -10,8 +10,10 @@ use crate::grants::DirGrant;
 use crate::host::{Host, Identity, OutOfTime};
 use crate::limits::Limits;
 use crate::machine;
+use crate::meter::Meter;
 use crate::shared::Shared;
 use crate::stderr::Capture;
+use crate::text::PluginText;
 use crossdock_engine::ports::{Abilities, Atomicity, CallError, CallResult, Clock, Idempotency, PortError};
 use crossdock_model::ErrorClass;
 use std::future::{Future, poll_fn};
@@ -19,7 +21,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime_wasi::{FsPerms, HostWallClock, WasiCtxBuilder};
@@ -28,6 +29,9 @@ use wasmtime_wasi::{FsPerms, HostWallClock, WasiCtxBuilder};
 const GOES_ON: [&str; 3] = ["compensate", "probe", "check"];
 /// How long a plugin may take to close.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
+
+/// How much is told of a mistake of ours.
+const LOST_MAX_BYTES: usize = 1 << 10;
 
 /// Where the functions of a plugin are found in its component.
 #[derive(Clone)]
@@ -151,23 +155,21 @@ async fn within<T>(
     entry: impl Future<Output = Result<T, Verdict>>,
 ) -> Result<T, Verdict> {
     let cpu_time_max = Duration::from_millis(limits.cpu_time_max_ms);
-    let mut computed = Duration::ZERO;
+    let out_of = |time: OutOfTime| Err(Verdict::Interrupted(time.into()));
+    let mut meter = Meter::default();
     let mut entry = pin!(entry);
-    let mut metered = pin!(poll_fn(|context| {
-        let begun = Instant::now();
-        let polled = entry.as_mut().poll(context);
-        computed += begun.elapsed();
-        match polled {
-            Poll::Pending if computed > cpu_time_max => Poll::Ready(Err(Verdict::Interrupted(OutOfTime::Cpu.into()))),
-            polled => polled,
-        }
+    let mut metered = pin!(poll_fn(|context| match meter.turn(|| entry.as_mut().poll(context)) {
+        Poll::Pending if meter.computed() > cpu_time_max => Poll::Ready(out_of(OutOfTime::Cpu)),
+        // Looked at here as well: one that never waits for long must not depend on how busy the timers are.
+        Poll::Pending if deadline.left().is_zero() => Poll::Ready(out_of(OutOfTime::Wall)),
+        polled => polled,
     }));
     loop {
         match tokio::time::timeout_at(deadline.look_at(), metered.as_mut()).await {
             Ok(done) => return done,
             // It moved while the call waited for its turn to send.
             Err(_) if !deadline.left().is_zero() => {}
-            Err(_) => return Err(Verdict::Interrupted(OutOfTime::Wall.into())),
+            Err(_) => return out_of(OutOfTime::Wall),
         }
     }
 }
@@ -247,7 +249,8 @@ impl Keeper {
 
     /// What ended a call that is no answer of the plugin: a mistake of ours.
     fn lost(&self, call: &str, why: &str) -> CallError {
-        fault::internal(format!("{call} of the plugin {} has no answer: {why}", self.identity.place()))
+        let message = format!("{call} of the plugin {} has no answer: {why}", self.identity.place());
+        fault::internal(PluginText::line(&message, LOST_MAX_BYTES, &self.redactor()).into_string())
     }
 
     async fn start(self: &Arc<Self>) -> Result<(Live, Abilities), CallError> {

@@ -32,6 +32,7 @@ mod jail;
 mod limiter;
 mod limits;
 mod machine;
+mod meter;
 mod plugin;
 mod ports;
 mod request_limits;

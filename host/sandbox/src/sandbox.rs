@@ -253,7 +253,8 @@ impl Sandbox {
     ) -> Result<T, SandboxError> {
         let (shared, path) = (self.shared.clone(), path.to_owned());
         let working = async move { tokio::task::spawn_blocking(move || work(&shared, &path)).await };
-        let done = self.shared.spawn(working).await.map_err(stopped)?;
+        // Not beside the files of plugins: they must not hold this up.
+        let done = self.shared.spawn_io(working).await.map_err(stopped)?;
         done.map_err(|error| stopped(error.to_string()))?
     }
 

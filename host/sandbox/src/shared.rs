@@ -7,7 +7,9 @@ use crate::fault;
 use crate::host::Host;
 use crate::http_client::HttpClient;
 use crate::machine::Threads;
+use crate::text::{PluginText, Redactor};
 use crossdock_engine::ports::{CallError, Clock};
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +17,9 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
+
+/// How much of a panic of our own is told.
+const PANIC_MAX_BYTES: usize = 512;
 
 /// Shared by all plugins and instances of a sandbox; it is shut down with the last of them.
 pub(crate) struct Shared {
@@ -64,8 +69,72 @@ fn spawn_on<T: Send + 'static>(
     Box::pin(async move {
         match tasks.join_next().await {
             Some(Ok(done)) => Ok(done),
-            Some(Err(error)) if error.is_panic() => Err("a panic of the host's own".to_owned()),
-            Some(Err(_)) | None => Err("the sandbox was shut down".to_owned()),
+            Some(Err(error)) => Err(error.try_into_panic().map_or_else(|_| shut_down(), |panic| panicked(&*panic))),
+            None => Err(shut_down()),
         }
     })
+}
+
+fn shut_down() -> String {
+    "the sandbox was shut down".to_owned()
+}
+
+/// What a panic of the host's own says of itself.
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let said = PluginText::line(said.unwrap_or("it does not say why"), PANIC_MAX_BYTES, &Redactor::default());
+    format!("a panic of the host's own: {said}")
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static DROPPED: AtomicU32 = AtomicU32::new(0);
+
+    /// Something that cannot even be thrown away.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            DROPPED.fetch_add(1, Ordering::SeqCst);
+            panic!("on being thrown away");
+        }
+    }
+
+    #[test]
+    fn panics_of_our_own_end_their_task_only() {
+        let threads = Threads::start(1).unwrap();
+        let caller = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let check = |task: Pin<Box<dyn Future<Output = u32> + Send>>, expected: Result<u32, &str>| {
+            let done = caller.block_on(spawn_on(threads.guests(), task));
+            assert_eq!(done.as_ref().map_err(String::as_str), expected.as_ref().map_err(|text| *text));
+        };
+        check(Box::pin(async { panic!("on\npurpose") }), Err("a panic of the host's own: on\\npurpose"));
+        check(Box::pin(async { 1 }), Ok(1));
+        let thrown_away = Err("a panic of the host's own: on being thrown away");
+        check(
+            Box::pin(async {
+                let _bomb = Bomb;
+                tokio::task::yield_now().await;
+                1
+            }),
+            thrown_away,
+        );
+        check(Box::pin(async { 2 }), Ok(2));
+        // One that is given up while it waits is thrown away on its thread, and the thread goes on.
+        let held = Bomb;
+        drop(spawn_on(threads.guests(), async move {
+            let _held = held;
+            pending::<()>().await;
+        }));
+        let is_gone = (0..100_000).any(|_| {
+            check(Box::pin(async { 3 }), Ok(3));
+            DROPPED.load(Ordering::SeqCst) == 2
+        });
+        assert!(is_gone);
+    }
 }

@@ -232,6 +232,7 @@ impl http::Host for Host {
         requests: Vec<Request>,
         in_flight: u32,
     ) -> wasmtime::Result<Vec<Result<Response, HttpError>>> {
+        self.give_way().await;
         let limits = self.identity.limits;
         let permits = Arc::new(Semaphore::new(in_flight.clamp(1, limits.http_in_flight_max.max(1)) as usize));
         let mut answers: Vec<Option<Result<Response, HttpError>>> = requests.iter().map(|_| None).collect();

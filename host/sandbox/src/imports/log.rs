@@ -12,7 +12,8 @@ const BYTES_MAX: usize = 256 << 10;
 const MESSAGE_MAX_BYTES: usize = 4 << 10;
 
 impl log::Host for Host {
-    fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+    async fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        self.give_way().await;
         let call = &mut self.call;
         let bytes = call.log_bytes.saturating_add(message.len().min(MESSAGE_MAX_BYTES));
         if call.log_messages >= MESSAGES_MAX || bytes > BYTES_MAX {

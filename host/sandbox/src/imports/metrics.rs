@@ -25,7 +25,8 @@ impl Host {
 }
 
 impl metrics::Host for Host {
-    fn count(&mut self, name: String, delta: u64) -> wasmtime::Result<()> {
+    async fn count(&mut self, name: String, delta: u64) -> wasmtime::Result<()> {
+        self.give_way().await;
         if self.takes_metric(&name) {
             let sum = self.call.counted.entry(name).or_default();
             *sum = sum.saturating_add(delta);
@@ -33,7 +34,8 @@ impl metrics::Host for Host {
         Ok(())
     }
 
-    fn gauge(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
+    async fn gauge(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
+        self.give_way().await;
         if self.takes_metric(&name) {
             self.call.gauged.insert(name, value);
         }

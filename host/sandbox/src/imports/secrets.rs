@@ -17,7 +17,8 @@ impl Host {
 }
 
 impl secrets::Host for Host {
-    fn open(&mut self, name: String) -> wasmtime::Result<Result<u32, SecretError>> {
+    async fn open(&mut self, name: String) -> wasmtime::Result<Result<u32, SecretError>> {
+        self.give_way().await;
         let Some(position) = self.identity.secrets.position(&name) else {
             return Ok(Err(SecretError::NotGranted));
         };
@@ -31,7 +32,8 @@ impl secrets::Host for Host {
         Ok(u32::try_from(handle).map_err(|_| SecretError::NotAvailable))
     }
 
-    fn reveal(&mut self, secret: u32) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
+    async fn reveal(&mut self, secret: u32) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
+        self.give_way().await;
         let Some(position) = self.secret(secret) else { return Ok(Err(SecretError::NotGranted)) };
         if !self.identity.secrets.reveals(position) {
             return Ok(Err(SecretError::NotRevealed));

@@ -34,6 +34,11 @@ impl Host {
         size
     }
 
+    /// Whether a key had a value before this call.
+    fn had_state(&self, key: &str) -> bool {
+        self.identity.state.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    }
+
     fn state_write(&mut self, key: String, value: Option<Vec<u8>>) -> Result<(), StateError> {
         let (bytes, keys) = self.state_size();
         let old = self.state_value(&key);
@@ -43,24 +48,33 @@ impl Host {
             return Err(StateError::QuotaReached);
         }
         self.call.state_size = Some((bytes, keys));
-        self.call.writes.insert(key, value);
+        // Nothing is kept of a key that came and went within the call: else a plugin could fill the host's memory, and
+        // the ledger, by that.
+        if value.is_none() && !self.had_state(&key) {
+            self.call.writes.remove(&key);
+        } else {
+            self.call.writes.insert(key, value);
+        }
         Ok(())
     }
 }
 
 impl state::Host for Host {
-    fn get(&mut self, key: String) -> wasmtime::Result<Option<Vec<u8>>> {
+    async fn get(&mut self, key: String) -> wasmtime::Result<Option<Vec<u8>>> {
+        self.give_way().await;
         Ok(self.state_value(&key))
     }
 
-    fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), StateError>> {
+    async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), StateError>> {
+        self.give_way().await;
         if !(1..=KEY_MAX_BYTES).contains(&key.len()) || value.len() > VALUE_MAX_BYTES {
             return Ok(Err(StateError::TooLarge));
         }
         Ok(self.state_write(key, Some(value)))
     }
 
-    fn delete(&mut self, key: String) -> wasmtime::Result<()> {
+    async fn delete(&mut self, key: String) -> wasmtime::Result<()> {
+        self.give_way().await;
         // Removing what is not there would only fill the ledger.
         if self.state_value(&key).is_some() {
             // Removing never passes a limit.

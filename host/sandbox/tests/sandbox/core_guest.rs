@@ -7,14 +7,27 @@ use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// A part of the system's interfaces and one of the guest's own, beside what every transformer has.
+/// A part of the system's interfaces and one of the guest's own, beside what every transformer has. Of the imports a
+/// component has those that its module names.
 const WORLD: &str = r#"
 package tests:guest;
 
 interface things { resource thing; }
 
 world guest {
+    import wasi:io/poll@0.2.0;
+    import wasi:io/streams@0.2.0;
     import wasi:clocks/monotonic-clock@0.2.0;
+    import wasi:random/random@0.2.0;
+    import wasi:cli/exit@0.2.0;
+    import wasi:cli/stdin@0.2.0;
+    import wasi:cli/stdout@0.2.0;
+    import wasi:cli/environment@0.2.0;
+    import crossdock:plugin/log@0.1.0;
+    import crossdock:plugin/metrics@0.1.0;
+    import crossdock:plugin/state@0.1.0;
+    import crossdock:plugin/secrets@0.1.0;
+    import crossdock:plugin/http@0.1.0;
     import crossdock:plugin/control@0.1.0;
     export crossdock:plugin/describe@0.1.0;
     export crossdock:plugin/lifecycle@0.1.0;
@@ -22,15 +35,70 @@ world guest {
     export things;
 }
 
-package wasi:io@0.2.0 { interface poll { resource pollable; } }
+package wasi:io@0.2.0 {
+    interface error { resource error; }
+    interface poll {
+        resource pollable { block: func(); }
+        poll: func(in: list<borrow<pollable>>) -> list<u32>;
+    }
+    interface streams {
+        use error.{error};
+        variant stream-error { last-operation-failed(error), closed }
+        resource input-stream { blocking-read: func(len: u64) -> result<list<u8>, stream-error>; }
+        resource output-stream { write: func(contents: list<u8>) -> result<_, stream-error>; }
+    }
+}
 
 package wasi:clocks@0.2.0 {
     interface monotonic-clock {
         use wasi:io/poll@0.2.0.{pollable};
+        now: func() -> u64;
         subscribe-duration: func(when: u64) -> pollable;
     }
 }
+
+package wasi:random@0.2.0 { interface random { get-random-bytes: func(len: u64) -> list<u8>; } }
+
+package wasi:cli@0.2.0 {
+    interface exit { exit: func(status: result); }
+    interface environment { get-environment: func() -> list<tuple<string, string>>; }
+    interface stdin { use wasi:io/streams@0.2.0.{input-stream}; get-stdin: func() -> input-stream; }
+    interface stdout { use wasi:io/streams@0.2.0.{output-stream}; get-stdout: func() -> output-stream; }
+}
 "#;
+
+/// Imports that every module has: what is put in calls them by these names.
+const IMPORTS: &str = r#"
+  (import "crossdock:plugin/control@0.1.0" "now-ms" (func $now (result i64)))
+  (import "[export]tests:guest/things" "[resource-new]thing" (func $thing (param i32) (result i32)))
+  (import "[export]tests:guest/things" "[resource-drop]thing" (func $drop (param i32)))"#;
+
+/// Imports by the name that what is put in calls them by: a module has those that it needs.
+const MORE: &[(&str, &str)] = &[
+    (
+        "$pollable",
+        r#""wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $pollable (param i64) (result i32))"#,
+    ),
+    ("$clock", r#""wasi:clocks/monotonic-clock@0.2.0" "now" (func $clock (result i64))"#),
+    ("$poll", r#""wasi:io/poll@0.2.0" "poll" (func $poll (param i32 i32 i32))"#),
+    ("$block", r#""wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32))"#),
+    ("$unpoll", r#""wasi:io/poll@0.2.0" "[resource-drop]pollable" (func $unpoll (param i32))"#),
+    ("$stdin", r#""wasi:cli/stdin@0.2.0" "get-stdin" (func $stdin (result i32))"#),
+    ("$read", r#""wasi:io/streams@0.2.0" "[method]input-stream.blocking-read" (func $read (param i32 i64 i32))"#),
+    ("$stdout", r#""wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32))"#),
+    ("$print", r#""wasi:io/streams@0.2.0" "[method]output-stream.write" (func $print (param i32 i32 i32 i32))"#),
+    ("$random", r#""wasi:random/random@0.2.0" "get-random-bytes" (func $random (param i64 i32))"#),
+    ("$exit", r#""wasi:cli/exit@0.2.0" "exit" (func $exit (param i32))"#),
+    ("$environment", r#""wasi:cli/environment@0.2.0" "get-environment" (func $environment (param i32))"#),
+    ("$log", r#""crossdock:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32))"#),
+    ("$count", r#""crossdock:plugin/metrics@0.1.0" "count" (func $count (param i32 i32 i64))"#),
+    ("$get", r#""crossdock:plugin/state@0.1.0" "get" (func $get (param i32 i32 i32))"#),
+    ("$set", r#""crossdock:plugin/state@0.1.0" "set" (func $set (param i32 i32 i32 i32 i32))"#),
+    ("$delete", r#""crossdock:plugin/state@0.1.0" "delete" (func $delete (param i32 i32))"#),
+    ("$open", r#""crossdock:plugin/secrets@0.1.0" "open" (func $open (param i32 i32 i32))"#),
+    ("$send", r#""crossdock:plugin/http@0.1.0" "send" (func $send (param i32 i32 i32 i32))"#),
+    ("$remaining", r#""crossdock:plugin/control@0.1.0" "remaining-ms" (func $remaining (result i64))"#),
+];
 
 /// What is put in, in the text form of WebAssembly. Empty does nothing.
 #[derive(Default, Clone, Copy)]
@@ -39,6 +107,10 @@ pub(crate) struct Put<'a> {
     pub(crate) beside: &'a str,
     /// Into the function that runs when the module is instantiated.
     pub(crate) start: &'a str,
+    /// Into `describe`, before its answer.
+    pub(crate) describe: &'a str,
+    /// Into `configure`, before its answer.
+    pub(crate) configure: &'a str,
     /// Into the allocator, for more than 1,000 bytes.
     pub(crate) realloc: &'a str,
     /// Into `transform`, before its answer.
@@ -52,13 +124,13 @@ pub(crate) struct Put<'a> {
 }
 
 fn core(put: Put<'_>) -> String {
-    let Put { beside, start, realloc, transform, post, dtor, close } = put;
+    let Put { beside, start, describe, configure, realloc, transform, post, dtor, close } = put;
+    let all = [beside, start, describe, configure, realloc, transform, post, dtor, close].join(" ");
+    let named = |name: &str| all.split([' ', '(', ')', '\n']).any(|word| word == name);
+    let more: String =
+        MORE.iter().filter(|(name, _)| named(name)).map(|(_, import)| format!("\n  (import {import})")).collect();
     format!(
-        r#"(module
-  (import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $pollable (param i64) (result i32)))
-  (import "crossdock:plugin/control@0.1.0" "now-ms" (func $now (result i64)))
-  (import "[export]tests:guest/things" "[resource-new]thing" (func $thing (param i32) (result i32)))
-  (import "[export]tests:guest/things" "[resource-drop]thing" (func $drop (param i32)))
+        r#"(module{IMPORTS}{more}
   (memory (export "memory") 200)
   (global $free (mut i32) (i32.const 65536))
   {beside}
@@ -68,8 +140,8 @@ fn core(put: Put<'_>) -> String {
     (if (i32.gt_u (local.get 3) (i32.const 1000)) (then {realloc}))
     (global.get $free)
     (global.set $free (i32.and (i32.add (i32.add (global.get $free) (local.get 3)) (i32.const 15)) (i32.const -16))))
-  (func (export "crossdock:plugin/describe@0.1.0#describe") (result i32) (i32.const 16))
-  (func (export "crossdock:plugin/lifecycle@0.1.0#configure") (param i32 i32) (result i32) (i32.const 128))
+  (func (export "crossdock:plugin/describe@0.1.0#describe") (result i32) {describe} (i32.const 16))
+  (func (export "crossdock:plugin/lifecycle@0.1.0#configure") (param i32 i32) (result i32) {configure} (i32.const 128))
   (func (export "crossdock:plugin/lifecycle@0.1.0#check") (result i32) (i32.const 256))
   (func (export "crossdock:plugin/lifecycle@0.1.0#close") {close})
   (func (export "tests:guest/things#[dtor]thing") (param i32) {dtor})

@@ -10,6 +10,8 @@ mod compile;
 mod core_guest;
 mod destination;
 mod http;
+mod loops;
+mod own_mistakes;
 mod request_limits;
 mod secrets;
 mod source;

@@ -28,6 +28,15 @@ fn failure(code: &str, message: &str) -> Failure {
     Failure { code: code.to_string(), message: message.to_string(), detail: None, pointer: None, retry_after_ms: None }
 }
 
+/// Does not come back from the call that is meant.
+fn loop_in(call: &str) {
+    if MODE.with_borrow(|mode| mode.strip_prefix("loop-in-") == Some(call)) {
+        loop {
+            std::hint::black_box(());
+        }
+    }
+}
+
 impl exports::crossdock::plugin::describe::Guest for Guest {
     fn describe() -> Description {
         Description {
@@ -55,6 +64,7 @@ impl exports::crossdock::plugin::lifecycle::Guest for Guest {
     }
 
     fn check() -> Result<(), CallError> {
+        loop_in("check");
         Ok(())
     }
 
@@ -133,6 +143,7 @@ fn send(batch: &Batch) -> Written {
 
 impl exports::crossdock::plugin::destination::Guest for Guest {
     fn write(batch: Batch, keys: Column, _: WriteOptions) -> Result<Written, CallError> {
+        loop_in("write");
         let mode = MODE.with_borrow(String::clone);
         let records = batch.handles.len();
         match mode.as_str() {
@@ -184,6 +195,7 @@ impl exports::crossdock::plugin::destination::Guest for Guest {
 
 impl exports::crossdock::plugin::compensate::Guest for Guest {
     fn compensate(batch: UndoBatch) -> Result<Undone, CallError> {
+        loop_in("compensate");
         let mode = MODE.with_borrow(String::clone);
         let codes = batch.handles.iter().map(|_| if mode == "undo-lies" { 2 } else { 0 }).collect();
         Ok(Undone { handles: batch.handles, codes, failures: vec![] })
@@ -192,6 +204,7 @@ impl exports::crossdock::plugin::compensate::Guest for Guest {
 
 impl exports::crossdock::plugin::probe::Guest for Guest {
     fn probe(batch: Batch, keys: Column) -> Result<Probed, CallError> {
+        loop_in("probe");
         let records = batch.handles.len();
         let codes = (0..records).map(|i| if i % 2 == 0 { 0 } else { 2 }).collect();
         let target_ids = texts((0..records).map(|i| if i % 2 == 0 { text(&keys, i) } else { String::new() }));

@@ -25,6 +25,15 @@ fn failure(message: &str) -> Failure {
     Failure { code, message: message.to_string(), detail: None, pointer: None, retry_after_ms: None }
 }
 
+/// Does not come back from the call that is meant.
+fn loop_in(call: &str) {
+    if MODE.with_borrow(|mode| mode.strip_prefix("loop-in-") == Some(call)) {
+        loop {
+            std::hint::black_box(());
+        }
+    }
+}
+
 impl exports::crossdock::plugin::describe::Guest for Guest {
     fn describe() -> Description {
         Description {
@@ -52,6 +61,7 @@ impl exports::crossdock::plugin::lifecycle::Guest for Guest {
     }
 
     fn check() -> Result<(), CallError> {
+        loop_in("check");
         if MODE.with_borrow(|mode| mode == "panic") {
             return Ok(());
         }
@@ -87,6 +97,7 @@ fn look(mode: &str) -> Option<String> {
 
 impl exports::crossdock::plugin::source::Guest for Guest {
     fn read(checkpoint: Option<Vec<u8>>, limits: Limits) -> Result<Page, CallError> {
+        loop_in("read");
         let mode = MODE.with_borrow(String::clone);
         let from: u32 = checkpoint.as_deref().map_or(0, |text| std::str::from_utf8(text).unwrap().parse().unwrap());
         let mut records = limits.max_records.min(10u32.saturating_sub(from));
@@ -136,6 +147,7 @@ impl exports::crossdock::plugin::source::Guest for Guest {
     }
 
     fn ack(_: Vec<u8>) -> Result<(), CallError> {
+        loop_in("ack");
         Ok(())
     }
 }

@@ -41,6 +41,8 @@ impl Limits {
     /// What the host keeps beside the memory of one instance: of its functions, imports, globals, tables and their
     /// entries, all modules together, those that are instantiated several times counted as often. 32 MiB.
     pub const STRUCTURES_MAX_BYTES: u64 = 32 << 20;
+    /// How many memories one module of a plugin may have: 1.
+    pub const MODULE_MEMORIES_MAX: usize = 1;
     /// The longest name of a function in a plugin's file: 64 KiB. They are shown where a plugin trapped.
     pub const FUNCTION_NAME_MAX_BYTES: usize = 64 << 10;
     /// How many imports and exports a plugin may have together: 1,000.

@@ -36,7 +36,10 @@ pub(crate) fn engine() -> wasmtime::Result<Engine> {
         | WasmFeatures::SIMD
         | WasmFeatures::FLOATS
         | WasmFeatures::EXTENDED_CONST
-        | WasmFeatures::COMPONENT_MODEL;
+        | WasmFeatures::COMPONENT_MODEL
+        // What stands between two components of a plugin has the memories of both. Admission refuses a module of the
+        // plugin's own that has more than one.
+        | WasmFeatures::MULTI_MEMORY;
     config
         .wasm_features(WasmFeatures::all() - features, false)
         .strategy(Strategy::Cranelift)

@@ -10,6 +10,7 @@ use thiserror::Error;
 use wasmparser::{
     BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
     ComponentTypeRef, CustomSectionReader, ElementItems, Encoding, Instance, KnownCustom, Name, Parser, Payload,
+    TypeRef,
 };
 
 /// What the host keeps of each function, import, global, table or memory, and entry of an element segment of a live
@@ -56,6 +57,11 @@ const STRUCTURES: Excess = Excess {
     max: Limits::STRUCTURES_MAX_BYTES,
     limit: "STRUCTURES_MAX_BYTES",
 };
+const MEMORIES: Excess = Excess {
+    what: "memories in one module (multi-memory)",
+    max: Limits::MODULE_MEMORIES_MAX as u64,
+    limit: "MODULE_MEMORIES_MAX",
+};
 const FUNCTION_NAME: Excess = Excess {
     what: "bytes in the name of a function",
     max: Limits::FUNCTION_NAME_MAX_BYTES as u64,
@@ -89,6 +95,8 @@ struct Part {
     modules: Vec<Option<Sum>>,
     /// What instantiating this one comes to, beside itself.
     sum: Sum,
+    /// How many memories a module has, imported ones too.
+    memories: usize,
 }
 
 impl Part {
@@ -109,6 +117,11 @@ impl Part {
     /// So many things in a module, each of which the host keeps so many bytes for.
     fn add_each(&mut self, count: u32, bytes: u64) -> Result<(), ShapeError> {
         self.add(Sum { instances: 0, bytes: u64::from(count).saturating_mul(bytes) })
+    }
+
+    fn add_memories(&mut self, count: usize) -> Result<(), ShapeError> {
+        self.memories = self.memories.saturating_add(count);
+        if self.memories > Limits::MODULE_MEMORIES_MAX { Err(ShapeError::TooMuch(MEMORIES)) } else { Ok(()) }
     }
 }
 
@@ -171,11 +184,20 @@ fn check_names(section: &CustomSectionReader<'_>) -> Result<(), ShapeError> {
 /// Counts what a section of a module comes to.
 fn count(payload: &Payload<'_>, module: &mut Part) -> Result<(), ShapeError> {
     match payload {
-        Payload::ImportSection(section) => module.add_each(section.count(), IMPORT_BYTES),
+        Payload::ImportSection(section) => {
+            for import in section.clone().into_imports() {
+                module.add_memories(usize::from(matches!(import?.ty, TypeRef::Memory(_))))?;
+                module.add_each(1, IMPORT_BYTES)?;
+            }
+            Ok(())
+        }
         Payload::FunctionSection(section) => module.add_each(section.count(), FUNCTION_BYTES),
         Payload::GlobalSection(section) => module.add_each(section.count(), GLOBAL_BYTES),
         Payload::TableSection(section) => module.add_each(section.count(), TABLE_BYTES),
-        Payload::MemorySection(section) => module.add_each(section.count(), TABLE_BYTES),
+        Payload::MemorySection(section) => {
+            module.add_memories(section.count() as usize)?;
+            module.add_each(section.count(), TABLE_BYTES)
+        }
         Payload::ElementSection(section) => section.clone().into_iter().try_for_each(|segment| {
             let entries = match segment?.items {
                 ElementItems::Functions(items) => items.count(),
@@ -326,25 +348,41 @@ mod tests {
     #[test]
     fn what_the_host_keeps_of_instances_is_counted() {
         let structures = format!("it has more {STRUCTURES}");
-        // Two hundred thousand functions: 8 MB each time.
-        let functions = |times: usize| {
-            let module = format!("(core module $m {})", "(func)".repeat(200_000));
-            format!("(component {module} {})", "(core instance (instantiate $m))".repeat(times))
+        // Built byte by byte: nothing but the sections that are counted.
+        let number = |mut value: usize| {
+            let mut bytes = Vec::new();
+            while value >= 0x80 {
+                bytes.push(value.to_le_bytes()[0] | 0x80);
+                value >>= 7;
+            }
+            bytes.push(value.to_le_bytes()[0]);
+            bytes
         };
-        check(&functions(4), "");
-        check(&functions(5), &structures);
-        let globals = |count: usize| {
-            let module = format!("(core module $m {})", "(global i32 i32.const 0)".repeat(count));
-            format!("(component {module} (core instance (instantiate $m)) (core instance (instantiate $m)))")
+        let section = |id: u8, content: &[u8]| [&[id][..], &number(content.len()), content].concat();
+        // A module with a section of so many entries, instantiated so many times.
+        let check = |id: u8, count: usize, entry: &[u8], before: &[u8], times: usize, expected: &str| {
+            let entries = [before, &number(count), &entry.repeat(count)].concat();
+            // Functions need bodies.
+            let bodies = if id == 3 { [&number(count)[..], &[2, 0, 0x0b].repeat(count)].concat() } else { vec![] };
+            let code = if id == 3 { section(10, &bodies) } else { vec![] };
+            let module = [&b"\0asm\x01\0\0\0"[..], &section(id, &entries), &code].concat();
+            let instances = [&number(times), &[0, 0, 0].repeat(times)[..]].concat();
+            let component = [&b"\0asm\x0d\0\x01\0"[..], &section(1, &module), &section(2, &instances)].concat();
+            let found = walk(&component, "").map_or_else(|error| error.to_string(), |_| String::new());
+            assert_eq!(found, expected, "{count} entries in section {id}");
         };
-        check(&globals(600_000), "");
-        check(&globals(800_000), &structures);
-        let elements = |count: usize| {
-            let segment = format!("(elem func {})", "0 ".repeat(count));
-            format!("(component (core module $m (func) {segment}) (core instance (instantiate $m)))")
-        };
-        check(&elements(2_000_000), "");
-        check(&elements(2_200_000), &structures);
+        // Functions of the first type; globals of i32 that are 0; one passive segment of functions.
+        check(3, 200_000, &[0], &[], 4, "");
+        check(3, 200_000, &[0], &[], 5, &structures);
+        check(6, 600_000, &[0x7f, 0, 0x41, 0, 0x0b], &[], 2, "");
+        check(6, 800_000, &[0x7f, 0, 0x41, 0, 0x0b], &[], 2, &structures);
+        check(9, 2_000_000, &[0], &[1, 1, 0], 1, "");
+        check(9, 2_200_000, &[0], &[1, 1, 0], 1, &structures);
+    }
+
+    #[test]
+    fn modules_are_no_larger_in_other_ways_either() {
+        check("(component (core module (import \"\" \"\" (memory 1)) (memory 1)))", &format!("it has more {MEMORIES}"));
         let named = |length: usize| format!("(component (core module (func ${} )))", "x".repeat(length));
         check(&named(Limits::FUNCTION_NAME_MAX_BYTES), "");
         check(&named(Limits::FUNCTION_NAME_MAX_BYTES + 1), &format!("it has more {FUNCTION_NAME}"));

@@ -11,7 +11,7 @@ mod core_guest;
 
 use common::{Still, batch, config, wait};
 use core_guest::{Put, guest};
-use crossdock_engine::ports::{CallResult, Transformed};
+use crossdock_engine::ports::{CallError, CallTrace, Transformed};
 use crossdock_model::{RouteName, StepName};
 use crossdock_sandbox::{Instance, Limits, Sandbox};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -81,7 +81,7 @@ fn list(at: u32, element: &[u32], count: u32) -> String {
     )
 }
 
-fn run(sandbox: &Sandbox, put: Put<'_>) -> (usize, CallResult<Transformed>) {
+fn run(sandbox: &Sandbox, put: Put<'_>) -> (usize, Result<(Transformed, CallTrace), CallError>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("holds.wasm");
     std::fs::write(&path, guest(put)).unwrap();

@@ -2,7 +2,7 @@
 //! makes of it.
 
 use crate::common::{Still, batch, column, config, wait};
-use crate::core_guest::{Put, guest, with_module};
+use crate::core_guest::{Put, guest, with_component, with_module};
 use crossdock_engine::ports::{CallError, TransformerPort};
 use crossdock_model::{Batch, Explained as _, FaultKind, Outcome, RouteName, StepName};
 use crossdock_sandbox::{Instance, Limits, Plugin, Sandbox, SandboxConfig, SandboxError};
@@ -168,7 +168,9 @@ fn proposals_that_no_plugin_needs_are_refused_by_name() {
     };
     check("(module (memory 1 1 shared))", "threads");
     check("(module (memory i64 1))", "memory64");
-    check("(module (memory 1) (memory 1))", "multi");
+    let Err(error) = compiled("(module (memory 1) (memory 1))") else { panic!("two memories were let in") };
+    assert_eq!(error.code(), "plugin-too-complex", "{error}");
+    assert!(error.to_string().contains("multi-memory"), "{error}");
     check("(module (memory 1 (pagesize 1)))", "custom");
     check("(module (tag) (func (throw 0)))", "exceptions");
     check("(module (type (struct)))", "gc");
@@ -189,4 +191,28 @@ fn proposals_that_no_plugin_needs_are_refused_by_name() {
         (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 9)) (drop (i32.extend8_s (i32.const 1))))
         (func (result i32 i32) (i32.const 1) (i32.trunc_sat_f32_s (f32.const 1))))";
     compiled(simd).unwrap();
+}
+
+#[test]
+fn components_that_call_each_other_within_a_plugin_pass() {
+    // As tools for JavaScript put plugins together: what stands between the two has the memories of both.
+    let composed = r#"(component
+        (component $a
+            (core module $m (memory (export "memory") 1) (func (export "f") (param i32 i32))
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
+            (core instance $i (instantiate $m))
+            (func (export "f") (param "s" string)
+                (canon lift (core func $i "f") (memory $i "memory") (realloc (func $i "realloc")))))
+        (component $b
+            (import "f" (func $f (param "s" string)))
+            (core module $libc (memory (export "memory") 1))
+            (core instance $libc (instantiate $libc))
+            (core func $g (canon lower (func $f) (memory $libc "memory")))
+            (core module $m (import "" "f" (func $f (param i32 i32)))
+                (func $start (call $f (i32.const 0) (i32.const 9))) (start $start))
+            (core instance (instantiate $m (with "" (instance (export "f" (func $g)))))))
+        (instance $a (instantiate $a))
+        (instance $b (instantiate $b (with "f" (func $a "f")))))"#;
+    let plugin = load(&with_component(guest(Put::default()), composed)).unwrap();
+    assert!(wait(start(&plugin).transform(record(10))).is_ok());
 }

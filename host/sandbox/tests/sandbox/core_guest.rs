@@ -206,6 +206,24 @@ pub(crate) fn with_module(mut component: Vec<u8>, module: &str, times: u32) -> V
     component
 }
 
+/// The component with another one in it, given as text, which is instantiated once.
+pub(crate) fn with_component(mut component: Vec<u8>, inner: &str) -> Vec<u8> {
+    let mut depth = 0;
+    let mut components = 0;
+    for payload in Parser::new(0).parse_all(&component) {
+        match payload.unwrap() {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentSection { .. } if depth == 1 => components += 1,
+            _ => {}
+        }
+    }
+    section(&mut component, 4, &wat::parse_str(inner).unwrap_or_else(|error| panic!("{error}")));
+    let instance = [vec![1, 0], number(components), vec![0]].concat();
+    section(&mut component, 5, &instance);
+    component
+}
+
 fn section(component: &mut Vec<u8>, id: u8, content: &[u8]) {
     component.push(id);
     component.extend(number(u32::try_from(content.len()).unwrap()));

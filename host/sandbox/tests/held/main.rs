@@ -1,6 +1,6 @@
 //! How much of the host's own memory a call may come to hold: what the guest hands over, and what the host makes of it.
 //! Guests' memories are not in it; they have limits of their own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::large_futures)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::large_futures, clippy::print_stdout)]
 
 #[allow(dead_code)]
 #[path = "../sandbox/common.rs"]

@@ -23,6 +23,8 @@ codes! {
     TOO_MANY_FAILED = "too-many-failed";
     /// A run's reason: `max_faults`.
     PLUGIN_QUARANTINED = "plugin-quarantined";
+    /// A run's reason: the source has more than it may give in one run.
+    SOURCE_OVER_BUDGET = "source-over-budget";
     /// A run's reason: open records that did not come again.
     SOURCE_DID_NOT_RE_READ = "source-did-not-re-read";
     /// A run's reason: credentials are refused as a whole.

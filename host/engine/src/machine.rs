@@ -18,6 +18,7 @@ mod limits;
 mod order;
 mod park;
 mod progress;
+mod reading;
 mod row;
 
 mod settle;
@@ -34,8 +35,8 @@ pub(crate) use undo::attributes_of;
 use crate::codes;
 use crate::plan::{DEATHS_BEFORE_CARE, Entry, OnError, Position, Role, Rollback, RunSpec};
 use crate::ports::{
-    BatchCommit, CallError, CallResult, DueRows, Exchange, Intent, Page, PageLimits, PortError, Probed, RecordRow,
-    RunEnd, RunOpening, StepCounts, Transformed, UndoBatch, Undone, WriteOptions, Written,
+    BatchCommit, CallResult, DueRows, Exchange, Intent, Page, PageLimits, PortError, Probed, RecordRow, RunEnd,
+    RunOpening, StepCounts, Transformed, UndoBatch, Undone, WriteOptions, Written,
 };
 use crate::retry::Jitter;
 use crossdock_model::{
@@ -155,8 +156,7 @@ pub struct Machine {
     settled: HashMap<Vec<u8>, RecordRow>,
     /// Records that are in the ledger and not settled, or were when this run began: the source may give them again.
     unsettled: HashSet<Vec<u8>>,
-    reading: bool,
-    empty_pages: u32,
+    reading: reading::Reading,
     source_done: bool,
     position: Position,
     /// The source has given a page.
@@ -246,8 +246,7 @@ impl Machine {
             open,
             settled,
             unsettled: opening.unsettled.into_iter().map(|id| id.0.into_bytes()).collect(),
-            reading: false,
-            empty_pages: 0,
+            reading: reading::Reading::from(opening.checkpoint.as_ref()),
             source_done: !from_source,
             position: opening.checkpoint,
             moved: false,
@@ -450,15 +449,17 @@ impl Machine {
             self.handlers_first = false;
         }
         let under_way = self.flights.len() as u64 + u64::from(self.commits_under_way);
-        if self.source_done || self.reading || self.is_stopping() || self.undoing.first || under_way >= self.window() {
+        if self.source_done
+            || self.reading.is_on()
+            || self.is_stopping()
+            || self.undoing.first
+            || under_way >= self.window()
+        {
             return;
         }
-        let Entry::Source { max_batch } = self.spec.entry else { return };
-        let most = self.spec.steps.iter().map(|step| step.max_batch).chain([max_batch, self.spec.policy.batch_records]);
-        let most = if self.careful > 0 { 1 } else { most.min().unwrap_or(1).max(1) };
-        let limits = PageLimits { max_records: most, max_bytes: self.spec.policy.batch_bytes.max(1) };
-        self.reading = true;
-        self.actions.push(Action::Read(self.position.clone(), limits));
+        if let Entry::Source { max_batch } = self.spec.entry {
+            self.read_page(max_batch);
+        }
     }
 
     fn event(&self, kind: EventKind, step: Option<StepName>, message: String) -> Event {
@@ -495,21 +496,6 @@ impl Machine {
         let mut event = self.event(EventKind::CallFailed, Some(step.clone()), message);
         event.data = evidence::told(sent);
         self.events.push(event);
-    }
-
-    /// What a call that gave no answer means for a source.
-    fn stop_for_source(&mut self, error: CallError, sent: &[Exchange]) {
-        let source = StepName::source();
-        let (class, reason) = match error {
-            CallError::Refused { kind, failure } => (Some(kind.class()), failure),
-            CallError::Fault(fault) => {
-                self.note_fault(&source, &fault, sent);
-                (None, fault.failure())
-            }
-            CallError::Host(error) => (Some(error.class), host_failure(&error)),
-        };
-        self.note_refused(&source, format!("reading failed: {}", reason.message), sent);
-        self.stop.get_or_insert(Stop { reason, class });
     }
 }
 

@@ -68,6 +68,24 @@ pub const DEATHS_BEFORE_CARE: u32 = 3;
 /// How many records of a run must have been counted before their share that failed says anything.
 pub const RATIO_RECORDS_MIN: u64 = 100;
 
+/// The most that a source may give in one run. Whoever has more is asked again in the next run; whoever never comes to
+/// an end, comes to this one. Looked at after each page behind which there is more; each at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceBudget {
+    /// Pages.
+    pub pages_max: u64,
+    /// Records.
+    pub records_max: u64,
+    /// Bytes of ids, payloads and attributes together.
+    pub bytes_max: u64,
+    /// Milliseconds spent in reading, by the wall.
+    pub time_max_ms: u64,
+    /// Pages without records, one after the other.
+    pub empty_pages_max: u64,
+    /// Pages with the same ids in the same order as an earlier one of the run.
+    pub repeated_pages_max: u64,
+}
+
 /// The limits and choices of a route.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -94,6 +112,8 @@ pub struct Policy {
     pub batch_bytes: u32,
     /// How many batches may be under way at once, at least 1.
     pub window: u32,
+    /// How much the source may give in one run.
+    pub source: SourceBudget,
 }
 
 /// What a step is.

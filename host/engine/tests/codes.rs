@@ -5,13 +5,18 @@
 use crossdock_engine::codes::CODES;
 use crossdock_engine::driver::{Ports, RunReport, StepPort, run};
 use crossdock_engine::machine::Progress;
-use crossdock_engine::plan::{Breaker, Entry, LogLevel, OnError, Policy, Retry, Role, Rollback, RunSpec, StepSpec};
+use crossdock_engine::plan::{
+    Breaker, Entry, LogLevel, OnError, Policy, Retry, Role, Rollback, RunSpec, SourceBudget, StepSpec,
+};
 use crossdock_engine::ports::*;
 use crossdock_model::*;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
+
+/// What a lying source gives for the nth read: ids, checkpoint, whether there is more.
+type Lies = fn(u64) -> (Vec<String>, String, More);
 
 /// What a run meets: one page of records, one step, what the ledger knows.
 struct Scene {
@@ -24,6 +29,10 @@ struct Scene {
     /// What the connector's own check says.
     check: Option<RefusalKind>,
     source: bool,
+    /// If the source lies.
+    lies: Option<Lies>,
+    reads: AtomicU64,
+    acks: Option<FaultKind>,
     panics: bool,
     opening: RunOpening,
     rows: Vec<RecordRow>,
@@ -40,6 +49,9 @@ fn scene() -> Scene {
         reason: true,
         check: None,
         source: true,
+        lies: None,
+        reads: AtomicU64::new(0),
+        acks: None,
         panics: false,
         opening: RunOpening::default(),
         rows: vec![],
@@ -57,7 +69,19 @@ fn scene() -> Scene {
             batch_records: 10,
             batch_bytes: 1_000_000,
             window: 2,
+            source: budget(),
         },
+    }
+}
+
+fn budget() -> SourceBudget {
+    SourceBudget {
+        pages_max: 1_000,
+        records_max: 100_000,
+        bytes_max: 1_000_000,
+        time_max_ms: 1_000_000,
+        empty_pages_max: 50,
+        repeated_pages_max: 20,
     }
 }
 
@@ -113,6 +137,12 @@ impl SourcePort for Source {
 
     fn read(&self, checkpoint: Option<Checkpoint>, _: PageLimits) -> PortFuture<'_, CallResult<Page>> {
         assert!(!self.0.panics, "a mistake of the host's own");
+        if let Some(lies) = self.0.lies {
+            let (ids, checkpoint, more) = lies(self.0.reads.fetch_add(1, Ordering::SeqCst));
+            let batch = Batch { ids: ids.iter().collect(), payloads: ids.iter().collect(), attributes: vec![] };
+            let checkpoint = Checkpoint(checkpoint.into_bytes());
+            return ready(CallResult::plain(Page { batch, order_keys: None, unreadable: vec![], checkpoint, more }));
+        }
         let ids: &[&str] = if checkpoint.is_some() { &[] } else { &self.0.ids };
         let batch = Batch { ids: ids.iter().collect(), payloads: ids.iter().collect(), attributes: vec![] };
         let order_keys = self.0.order_keys.clone().filter(|_| !ids.is_empty());
@@ -121,7 +151,10 @@ impl SourcePort for Source {
     }
 
     fn ack(&self, _: Checkpoint) -> PortFuture<'_, CallResult<()>> {
-        ready(CallResult::plain(()))
+        ready(match self.0.acks {
+            Some(kind) => CallError::Fault(Fault::new(kind, "it did not acknowledge")).into(),
+            None => CallResult::plain(()),
+        })
     }
 
     fn check(&self) -> PortFuture<'_, CallResult<()>> {
@@ -443,4 +476,81 @@ fn a_handler_that_the_route_has_no_more() {
     let waiting = |scene: &mut Scene| scene.tasks = vec![DueTask { key: 1, task, attempts: 0, since: None }];
     let report = check(waiting, "handler-gone", &["no handler book.on_failure any more"]);
     assert_eq!((report.status, report.handlers.given_up), (RunStatus::Ok, 1));
+}
+
+/// The reasons for which the reading of a lying source ends, and what was settled of what it gave.
+#[track_caller]
+fn check_lie(change: impl FnOnce(&mut Scene), lies: Lies, code: &str, words: &[&str], ok: i64) {
+    let with_lies = |scene: &mut Scene| {
+        scene.lies = Some(lies);
+        change(scene);
+    };
+    let report = check(with_lies, code, words);
+    assert_eq!((report.status, report.counts.get(Status::Ok)), (RunStatus::Failed, ok), "{report:?}");
+    assert_eq!(report.reason.map(|reason| reason.code).as_deref(), Some(code));
+}
+
+#[test]
+fn a_source_comes_to_an_end() {
+    let over = "source-over-budget";
+    let one = |n: u64| (vec![format!("r{n}")], n.to_string(), More::More);
+    let two = |n: u64| (vec![format!("r{n}"), format!("s{n}")], n.to_string(), More::More);
+    check_lie(|scene| scene.policy.source.pages_max = 7, one, over, &["pages = 7;", "read 7 records in 7 pages"], 7);
+    check_lie(|scene| scene.policy.source.records_max = 6, two, over, &["records = 6;", "in 3 pages"], 6);
+    check_lie(|scene| scene.policy.source.bytes_max = 9, one, over, &["bytes = 9;", "read 3 records"], 3);
+    check_lie(|_| (), |n| (vec![], n.to_string(), More::More), over, &["empty_pages = 50;", "in 50 pages"], 0);
+    check_lie(|_| (), |n| (vec!["r".into()], n.to_string(), More::More), over, &["repeated_pages = 20;"], 21);
+    // A page with records begins the count anew.
+    let now_and_then = |n: u64| {
+        let ids = if n % 40 == 39 { vec![format!("r{n}")] } else { vec![] };
+        (ids, n.to_string(), if n < 400 { More::More } else { More::End })
+    };
+    let with_pauses = Scene { lies: Some(now_and_then), ..scene() };
+    assert_eq!(play(with_pauses).0.unwrap().counts.get(Status::Ok), 10);
+}
+
+#[test]
+fn reading_takes_no_longer_than_its_time() {
+    // Time passes while a record waits for its retries: that is no time spent in reading.
+    let slow = |scene: &mut Scene| {
+        (scene.says, scene.policy.source.time_max_ms) = (Outcome::Retryable, 1);
+    };
+    let (answer, _) = play({
+        let mut scene = scene();
+        slow(&mut scene);
+        scene
+    });
+    assert_eq!(answer.unwrap().status, RunStatus::CompletedWithFailures);
+}
+
+#[test]
+fn a_source_does_not_go_back() {
+    let contract = "fault-broken-contract";
+    let to_and_fro = |n: u64| (vec![format!("r{}", n % 2)], (n % 2).to_string(), More::More);
+    let play_lies = |lies| play(Scene { lies: Some(lies), ..scene() }).0.unwrap();
+    let report = play_lies(to_and_fro);
+    let reason = report.reason.clone().unwrap();
+    assert_eq!((report.status, reason.code.as_str()), (RunStatus::Failed, contract), "{report:?}");
+    assert!(reason.message.contains("goes back to a checkpoint"), "{reason:?}");
+    assert!(report.read <= 2, "{report:?}");
+    for (lies, words) in [
+        ((|_| (vec![], "a".into(), More::More)) as Lies, "neither records nor an end"),
+        (|n| (vec![format!("r{n}")], "a".into(), More::More), "does not move the checkpoint"),
+        (|n| (vec![], format!("{}", n % 5), More::More), "goes back to a checkpoint"),
+    ] {
+        let reason = play_lies(lies).reason.unwrap();
+        assert_eq!(reason.code, contract);
+        assert!(reason.message.contains(words), "{reason:?}");
+    }
+    // Back to the beginning of the list at its end is where the next run begins: nothing wrong with that.
+    let round = |n: u64| (vec![format!("r{n}")], (n % 3).to_string(), if n == 3 { More::Idle } else { More::More });
+    assert_eq!(play_lies(round).counts.get(Status::Ok), 4);
+}
+
+#[test]
+fn an_acknowledgement_that_fails_changes_nothing() {
+    for kind in [FaultKind::Trap, FaultKind::OutOfTime] {
+        let report = play(Scene { acks: Some(kind), ..scene() }).0.unwrap();
+        assert_eq!((report.status, report.counts.get(Status::Ok)), (RunStatus::Ok, 2));
+    }
 }

@@ -4,7 +4,9 @@ use crate::load::{Loaded, LoadedStep};
 use crate::world::new_seed;
 use crossdock_engine::driver::HandlerPort;
 use crossdock_engine::handlers::HandlerSpec;
-use crossdock_engine::plan::{Breaker, Entry, LogLevel, OnError, Policy, Retry, Role, Rollback, RunSpec, StepSpec};
+use crossdock_engine::plan::{
+    Breaker, Entry, LogLevel, OnError, Policy, Retry, Role, Rollback, RunSpec, SourceBudget, StepSpec,
+};
 use crossdock_engine::ports::Idempotency;
 use crossdock_model::RunId;
 use crossdock_route::{Handlers, RetryPolicy, Route, Step};
@@ -28,6 +30,7 @@ pub(crate) fn run_spec(loaded: &Loaded, run: RunId, entry: Entry) -> RunSpec {
 
 fn policy(route: &Route) -> Policy {
     let batch = route.batch();
+    let budget = route.source_budget();
     Policy {
         on_error: match route.on_error() {
             crossdock_route::OnError::Stop => OnError::Stop,
@@ -51,6 +54,14 @@ fn policy(route: &Route) -> Policy {
         batch_records: batch.records_max,
         batch_bytes: u32::try_from(batch.bytes_max).unwrap_or(u32::MAX),
         window: WINDOW,
+        source: SourceBudget {
+            pages_max: budget.pages_max,
+            records_max: budget.records_max,
+            bytes_max: budget.bytes_max,
+            time_max_ms: budget.time_max_ms,
+            empty_pages_max: budget.empty_pages_max,
+            repeated_pages_max: budget.repeated_pages_max,
+        },
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a route as written to a route as meant.
 
+use crate::budget::SourceBudget;
 use crate::codes;
 use crate::document::document;
 use crate::mistake::{Mistake, Mistakes, SourceText};
@@ -47,6 +48,7 @@ impl RouteFile {
         }
         let read = self.source.map(|at| at.value);
         let source_rate = rate(read.as_ref().and_then(|source| source.rate));
+        let source_budget = read.as_ref().and_then(|source| source.budget).map(|at| at.value.check());
         let read = read.and_then(|s| plugin_use(s.plugin, s.settings, s.grants.as_ref(), s.limits.as_ref(), notes));
         let steps = steps(self.step, notes);
         let of_run = [(HandlerKind::OnRunOk, self.on_run_ok), (HandlerKind::OnRunFailed, self.on_run_failed)];
@@ -71,6 +73,7 @@ impl RouteFile {
             batch: batch(self.batch),
             source: read?,
             source_rate,
+            source_budget: source_budget.unwrap_or(SourceBudget::DEFAULT),
             steps: steps?,
             handlers: handlers?,
             text: Arc::clone(source),

@@ -26,6 +26,7 @@
 
 mod abilities;
 mod against;
+mod budget;
 mod check;
 pub mod codes;
 mod document;
@@ -47,6 +48,7 @@ mod values;
 mod written;
 
 pub use abilities::{Idempotency, Role, RouteAbilities, StepAbilities, Want};
+pub use budget::SourceBudget;
 pub use document::FILE_BYTES_MAX;
 pub use lock::{Lock, LockedPlugin};
 pub use mistake::{MISTAKES_MAX, Mistake, Mistakes, Position, Related, Span};

@@ -1,5 +1,6 @@
 //! A route that was checked.
 
+use crate::budget::SourceBudget;
 use crate::mistake::{Mistake, Mistakes, SourceText};
 use crate::pace::{Breaker, Rate};
 use crate::retry::Retry;
@@ -180,6 +181,7 @@ pub(crate) struct Inner {
     pub(crate) batch: BatchLimits,
     pub(crate) source: PluginUse,
     pub(crate) source_rate: Rate,
+    pub(crate) source_budget: SourceBudget,
     pub(crate) steps: Vec<Step>,
     pub(crate) handlers: Handlers,
     #[serde(skip)]
@@ -304,6 +306,12 @@ impl Route {
     #[must_use]
     pub fn source_rate(&self) -> Rate {
         self.0.source_rate
+    }
+
+    /// How much its source may give in one run.
+    #[must_use]
+    pub fn source_budget(&self) -> SourceBudget {
+        self.0.source_budget
     }
 
     /// Its steps in order; at least one.

@@ -1,5 +1,6 @@
 //! A route as written.
 
+use crate::budget::BudgetFile;
 use crate::codes;
 use crate::formats;
 use crate::mistake::Mistake;
@@ -159,6 +160,9 @@ pub(crate) struct SourceFile {
     /// How fast the source is asked, all its instances together. Not limited if it is absent.
     #[schemars(with = "Option<RateFile>")]
     pub(crate) rate: Option<At<RateFile>>,
+    /// How much the source may give in one run.
+    #[schemars(with = "Option<BudgetFile>")]
+    pub(crate) budget: Option<At<BudgetFile>>,
 }
 
 /// One transformer or destination of the route.
@@ -325,6 +329,7 @@ impl SourceFile {
             grants: fields.optional("grants", GrantsFile::read),
             limits: fields.optional("limits", LimitsFile::read),
             rate: fields.optional("rate", RateFile::read),
+            budget: fields.optional("budget", BudgetFile::read),
         };
         fields.finish();
         Some(source)

@@ -20,15 +20,22 @@ impl Machine {
     }
 
     pub(super) fn end_if_done(&mut self) {
-        let idle =
-            self.flights.is_empty() && !self.reading && self.commits_under_way == 0 && !self.taking && !self.acking;
+        let idle = self.flights.is_empty()
+            && !self.reading.is_on()
+            && self.commits_under_way == 0
+            && !self.taking
+            && !self.acking;
         let idle = idle && !self.loading && !self.is_asking_connectors();
         let nothing_left = self.source_done
             && self.queue.is_empty()
             && self.chosen.is_empty()
             && self.freed.is_empty()
             && self.waiting == 0;
-        if !idle || !(nothing_left || self.is_stopping()) || self.plan_rollback_of_run() {
+        if !idle || !(nothing_left || self.is_stopping()) {
+            return;
+        }
+        self.stop_if_over_budget();
+        if self.plan_rollback_of_run() {
             return;
         }
         let undone = self.undoing.is_done() || (self.gave_up && self.undoing.is_idle());

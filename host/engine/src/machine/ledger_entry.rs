@@ -6,19 +6,16 @@ use super::undo::attributes_of;
 use super::{Action, Machine};
 use crate::codes;
 use crate::plan::{Entry, LogLevel};
-use crate::ports::{CallResult, DueRows, More, Page, Payload, RecordRow};
-use crossdock_model::{Batch, Column, ErrorClass, Failure, FaultKind, Outcome, RecordId, Status, StepName};
+use crate::ports::{CallError, CallResult, DueRows, More, Page, Payload, RecordRow};
+use crossdock_model::{Batch, Column, ErrorClass, Failure, Outcome, RecordId, Status, StepName};
 use std::sync::Arc;
-
-/// How many pages without records a source may give one after the other.
-const EMPTY_PAGES_MAX: u32 = 1_000;
 
 /// Stands for the source where a step's position is wanted.
 pub(super) const SOURCE: usize = u16::MAX as usize;
 
 impl Machine {
     pub(super) fn on_page(&mut self, result: CallResult<Page>) {
-        self.reading = false;
+        self.reading.ends(self.now);
         let CallResult { answer, trace } = result;
         let page = match answer {
             Ok(page) => page,
@@ -27,21 +24,13 @@ impl Machine {
         if self.is_stopping() {
             return;
         }
-        let moved = self.position.as_ref() != Some(&page.checkpoint);
-        self.source_done = page.more != More::More;
-        if page.batch.is_empty() {
-            self.empty_pages += 1;
-            if !self.source_done && (!moved || self.empty_pages > EMPTY_PAGES_MAX) {
-                return self.stop_because(Failure::new(
-                    FaultKind::BrokenContract.code(),
-                    "the source says that there is more, but gives neither records nor an end",
-                ));
-            }
-            if !moved {
-                return;
-            }
-        } else {
-            self.empty_pages = 0;
+        if let Some(fault) = self.reading.broken(&self.position, &page) {
+            return self.stop_for_source(CallError::Fault(fault), &trace.exchanges);
+        }
+        self.reading.count(&page, &self.spec.policy.source);
+        self.source_done = page.more != More::More || self.has_enough();
+        if page.batch.is_empty() && self.position.as_ref() == Some(&page.checkpoint) {
+            return;
         }
         self.position = Some(page.checkpoint.clone());
         self.moved = true;

@@ -9,7 +9,7 @@ use crate::ledger::MemLedger;
 use crate::player::{Accidents, Played};
 use crate::rng::Rng;
 use crate::rules::truth;
-use crate::scenario::Life;
+use crate::scenario::{Life, NO_LIMIT};
 use crate::world::{Fate, Manners, Outage, Say, World};
 use crossdock_engine::plan::{Breaker, LogLevel, OnError, Policy, Retry, Role, Rollback, StepSpec};
 use crossdock_engine::ports::Idempotency;
@@ -119,6 +119,7 @@ fn life(route: &str) -> Life {
         batch_records: 3,
         batch_bytes: 1_000_000,
         window: 2,
+        source: NO_LIMIT,
     };
     let steps: Vec<StepSpec> = steps.collect();
     let roles = roles.into_iter().map(|(role, _)| role).collect();

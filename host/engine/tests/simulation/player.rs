@@ -12,7 +12,7 @@ use crate::rules::{self, order_of};
 use crate::world::World;
 use crossdock_engine::machine::{Action, ConnectorDown, Input, Machine};
 use crossdock_engine::plan::RunSpec;
-use crossdock_engine::ports::{CallResult, Payload, RunEnd};
+use crossdock_engine::ports::{Payload, RunEnd};
 use crossdock_model::{Failure, Outcome, RunStatus, Status, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -83,6 +83,8 @@ pub(crate) struct Player<'a> {
     /// The process dies of what it is about to do.
     dying: bool,
     accidents: Accidents,
+    /// How many records each page of this run had.
+    read: Vec<u64>,
 }
 
 type Checked<T = ()> = Result<T, String>;
@@ -120,6 +122,7 @@ impl<'a> Player<'a> {
             heard: BTreeSet::new(),
             dying: false,
             accidents: Accidents::default(),
+            read: Vec::new(),
         }
     }
 
@@ -134,6 +137,8 @@ impl<'a> Player<'a> {
         self.accidents = accidents;
         let opening = self.ledger.begin_run(&self.spec.run, Timestamp(*self.now));
         self.note(|| format!("begin {:?} with {opening:?}", self_name(&opening)));
+        self.world.given = opening.checkpoint.iter().cloned().collect();
+        self.world.sent.clear();
         for row in opening.open.iter().filter(|row| row.open) {
             let at_destination = self.destination(&row.step).map(|(step, _)| step);
             let bad = matches!(row.status, Status::Failed | Status::Pending | Status::Indeterminate);
@@ -181,6 +186,9 @@ impl<'a> Player<'a> {
         let quarantined = end.reason.as_ref().is_some_and(|reason| reason.code == "plugin-quarantined");
         if quarantined && end.quarantine.is_none() {
             return Err("a plugin committed too many faults and is not set aside".into());
+        }
+        if end.reason.as_ref().is_some_and(|reason| reason.code == "source-over-budget") {
+            self.all_read_is_settled()?;
         }
         rules::truth(self.ledger, self.world, &self.spec)?;
         rules::end(self.ledger, self.world, &self.spec, &end)?;
@@ -256,7 +264,10 @@ impl<'a> Player<'a> {
                 }
                 self.line.push_back(Op::Intend(number, intent));
             }
-            Action::Commit(commit) => self.line.push_back(Op::Commit(commit)),
+            Action::Commit(commit) => {
+                self.check_evidence(&commit)?;
+                self.line.push_back(Op::Commit(commit));
+            }
             Action::WakeAt(at) => self.wake = Some(at),
             Action::End(end) => self.end = Some(end),
             action => {
@@ -355,7 +366,10 @@ impl<'a> Player<'a> {
                 if World::place(from.as_ref()) < World::place(self.ledger.checkpoint.as_ref()) {
                     return Err("reading from before the checkpoint".into());
                 }
-                Input::Page(self.world.read(from.as_ref(), limits))
+                self.within_budget(limits)?;
+                let page = self.world.read(from.as_ref(), limits);
+                self.read.extend(page.answer.iter().map(|page| page.batch.len() as u64));
+                Input::Page(page)
             }
             Action::Transform(number, step, batch) => {
                 self.check_batch(step, &batch)?;
@@ -419,7 +433,7 @@ impl<'a> Player<'a> {
                 if self.ledger.checkpoint.as_ref() != Some(&checkpoint) {
                     return Err("invariant 1: acknowledged what is not durable".into());
                 }
-                Input::Acked(CallResult::plain(()))
+                Input::Acked(self.world.ack())
             }
             other => return Err(format!("cannot perform {other:?}")),
         })

@@ -1,7 +1,7 @@
 //! What must hold of the ledger and the world, whatever happened. Numbers are those of the invariants.
 
 use crate::ledger::{MemLedger, Stored, waits_for_order};
-use crate::world::{Say, World};
+use crate::world::{Lie, Say, World};
 use crossdock_engine::plan::{Entry, LogLevel, Role, Rollback, RunSpec};
 use crossdock_engine::ports::{Payload, RecordRow, RunEnd};
 use crossdock_model::{RunStatus, Status, StepName};
@@ -183,7 +183,8 @@ pub(crate) fn end(ledger: &MemLedger, world: &World, spec: &RunSpec, end: &RunEn
         return Err(format!("all or nothing, and the run is {} with {status} records", end.status));
     }
     if matches!(spec.entry, Entry::Source { .. }) {
-        if World::place(ledger.checkpoint.as_ref()) != world.records {
+        let told_so = world.lie != Some(Lie::End) || world.healed;
+        if World::place(ledger.checkpoint.as_ref()) != world.records && told_so {
             return Err(format!("the run is {} and has not read everything", end.status));
         }
         if let Some(stored) = ledger.rows.values().find(|stored| stored.row.open || stored.row.due.is_some()) {

@@ -5,8 +5,10 @@ use crate::ledger::MemLedger;
 use crate::player::{Accidents, Played, Player};
 use crate::rng::Rng;
 use crate::rules;
-use crate::world::{Manners, Outage, World};
-use crossdock_engine::plan::{Breaker, Entry, LogLevel, OnError, Policy, Retry, Role, Rollback, RunSpec, StepSpec};
+use crate::world::{Lie, Manners, Outage, World};
+use crossdock_engine::plan::{
+    Breaker, Entry, LogLevel, OnError, Policy, Retry, Role, Rollback, RunSpec, SourceBudget, StepSpec,
+};
 use crossdock_engine::ports::Idempotency;
 use crossdock_model::{HandlerKind, RouteName, RunId, RunStatus, Status, StepName};
 
@@ -82,6 +84,31 @@ fn random_step(rng: &mut Rng, index: usize, role: Role) -> StepSpec {
     StepSpec { name, role, max_batch: rng.between(1, 7) as u32, retry, breaker, handlers }
 }
 
+/// More than any life has.
+pub(crate) const NO_LIMIT: SourceBudget = SourceBudget {
+    pages_max: 1_000,
+    records_max: 100_000,
+    bytes_max: 10_000_000,
+    time_max_ms: i64::MAX as u64,
+    empty_pages_max: 500,
+    repeated_pages_max: 500,
+};
+
+/// Sometimes little, and never more than that.
+fn budget(rng: &mut Rng) -> SourceBudget {
+    if !rng.one_in(3) {
+        return NO_LIMIT;
+    }
+    SourceBudget {
+        pages_max: *rng.pick(&[1, 3, 1_000]),
+        records_max: *rng.pick(&[1, 8, 100_000]),
+        bytes_max: *rng.pick(&[20, 10_000_000]),
+        time_max_ms: *rng.pick(&[30, i64::MAX as u64]),
+        empty_pages_max: *rng.pick(&[1, 500]),
+        repeated_pages_max: 1,
+    }
+}
+
 impl Life {
     fn random(seed: u64, traced: bool) -> Self {
         let mut rng = Rng::new(seed);
@@ -103,6 +130,7 @@ impl Life {
             batch_records: rng.between(1, 7) as u32,
             batch_bytes: 1_000_000,
             window: rng.between(1, 4) as u32,
+            source: budget(&mut rng),
         };
         let manners = Manners::Random { seed, trouble_in: rng.between(2, 12), splits: rng.one_in(2) };
         let records = rng.between(0, 25) as usize;
@@ -113,6 +141,7 @@ impl Life {
             let until = from + rng.between(50, 4_000) as i64;
             world.outages.push(Outage { step: rng.below(steps.len()), from, until });
         }
+        world.lie = if rng.one_in(5) { Some(*rng.pick(&[Lie::Empty, Lie::Back, Lie::End])) } else { None };
         world.order_keys = if rng.one_in(3) { rng.between(1, 4) as usize } else { 0 };
         if rng.one_in(6) {
             world.kills = Some((rng.below(steps.len()), World::record_id(rng.below(records.max(1)))));
@@ -196,6 +225,7 @@ impl Life {
         self.policy.max_faults = 1_000_000;
         self.policy.max_failed = None;
         self.policy.rollback_records_max = 1_000;
+        self.policy.source = NO_LIMIT;
         for round in 0..=ROUNDS_MAX {
             self.settle_doubts();
             self.end_rollbacks();

@@ -5,9 +5,10 @@ mod undo;
 use crate::rng::{Rng, mix};
 use crossdock_engine::plan::Role;
 use crossdock_engine::ports::{
-    CallError, CallResult, Idempotency, More, Page, PageLimits, Probed, RefusalKind, Transformed, WriteOptions, Written,
+    CallError, CallResult, Exchange, Idempotency, More, Page, PageLimits, Probed, RefusalKind, Transformed,
+    WriteOptions, Written,
 };
-use crossdock_model::{Batch, Checkpoint, Column, Failure, Fault, FaultKind, Outcome};
+use crossdock_model::{Batch, Checkpoint, Column, Failure, Fault, FaultKind, Outcome, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a step does with a record, once.
@@ -56,6 +57,17 @@ pub(crate) enum Manners {
     Random { seed: u64, trouble_in: u64, splits: bool },
 }
 
+/// How a source lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lie {
+    /// There is more, always, and never a record.
+    Empty,
+    /// It goes back to where it was, with records that it gave before.
+    Back,
+    /// It says that this is all, or that nothing is there at the moment.
+    End,
+}
+
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) manners: Manners,
@@ -77,6 +89,12 @@ pub(crate) struct World {
     pub(crate) order_keys: usize,
     /// A process that gives this record to this step dies.
     pub(crate) kills: Option<(usize, String)>,
+    /// Sometimes the source lies like this, until all is healed.
+    pub(crate) lie: Option<Lie>,
+    /// Checkpoints that the source gave in this run, and the one that it began with.
+    pub(crate) given: Vec<Checkpoint>,
+    /// Written in a call that ended in a fault, and in no attempt that anybody knows of yet.
+    pub(crate) sent: BTreeSet<(usize, String)>,
     tries: BTreeMap<(String, usize), usize>,
     undo_tries: BTreeMap<(String, usize), usize>,
     /// How often each record took effect at each step, by idempotency key.
@@ -119,6 +137,9 @@ impl World {
             outages: Vec::new(),
             order_keys: 0,
             kills: None,
+            lie: None,
+            given: Vec::new(),
+            sent: BTreeSet::new(),
             tries: BTreeMap::new(),
             undo_tries: BTreeMap::new(),
             effects: BTreeMap::new(),
@@ -201,7 +222,7 @@ impl World {
     /// Where in the source a checkpoint is.
     pub(crate) fn place(checkpoint: Option<&Checkpoint>) -> usize {
         let text = checkpoint.map(|checkpoint| String::from_utf8_lossy(&checkpoint.0).into_owned());
-        text.and_then(|text| text.trim_end_matches('+').parse().ok()).unwrap_or(0)
+        text.and_then(|text| text.split('+').next()?.parse().ok()).unwrap_or(0)
     }
 
     pub(crate) fn read(&mut self, from: Option<&Checkpoint>, limits: PageLimits) -> CallResult<Page> {
@@ -209,6 +230,10 @@ impl World {
             return if self.rng.one_in(3) { fault() } else { refused(RefusalKind::Unavailable) };
         }
         let start = Self::place(from);
+        let lie = self.lie.filter(|_| !self.healed && self.rng.one_in(2));
+        if let Some(page) = lie.and_then(|lie| self.lying_page(lie, start)) {
+            return answer(page);
+        }
         let left = self.records.saturating_sub(start);
         let again = from.is_some_and(|checkpoint| checkpoint.0.ends_with(b"+"));
         let empty = left == 0 || (!again && self.rng.one_in(12));
@@ -230,14 +255,46 @@ impl World {
             true if !empty && self.rng.one_in(3) => More::More,
             true => *self.rng.pick(&[More::Idle, More::End]),
         };
+        let more = if lie == Some(Lie::End) { *self.rng.pick(&[More::Idle, More::End]) } else { more };
         let checkpoint = match from {
             Some(from) if left == 0 => from.clone(),
             _ if empty => Checkpoint(format!("{end}+").into_bytes()),
             _ => Checkpoint(end.to_string().into_bytes()),
         };
+        self.given.push(checkpoint.clone());
         let keys = (start..end).map(|index| self.order_key(&Self::record_id(index)).unwrap_or_default());
         let order_keys = (self.order_keys > 0).then(|| keys.collect());
         answer(Page { batch, order_keys, unreadable, checkpoint, more })
+    }
+
+    fn lying_page(&mut self, lie: Lie, start: usize) -> Option<Page> {
+        let mut batch = Batch::default();
+        let checkpoint = match lie {
+            Lie::End => return None,
+            Lie::Empty => Checkpoint(format!("{start}+{}", self.given.len()).into_bytes()),
+            Lie::Back if self.given.is_empty() => return None,
+            Lie::Back => {
+                let given = self.given.clone();
+                let back = self.rng.pick(&given).clone();
+                if self.rng.one_in(2) && start > 0 {
+                    let id = Self::record_id(self.rng.below(start));
+                    let _ = batch.ids.try_push(id.as_bytes());
+                    let _ = batch.payloads.try_push(id.as_bytes());
+                }
+                back
+            }
+        };
+        self.given.push(checkpoint.clone());
+        Some(Page { batch, order_keys: None, unreadable: vec![], checkpoint, more: More::More })
+    }
+
+    /// The source is told what is durable. What it makes of that is nobody's business but its own.
+    pub(crate) fn ack(&mut self) -> CallResult<()> {
+        match self.goes_wrong() {
+            true if self.rng.one_in(2) => fault(),
+            true => refused(RefusalKind::Internal),
+            false => answer(()),
+        }
     }
 
     /// What the source orders a record by; parts of a split are ordered as it is.
@@ -419,7 +476,7 @@ impl World {
                     if applied {
                         self.apply(step, &id, key)?;
                     }
-                    return Ok(fault());
+                    return Ok(self.fault_after(step, batch, at));
                 }
                 Say::Unknown(applied) => {
                     self.doubted.insert((step, id.clone()));
@@ -437,6 +494,9 @@ impl World {
                 }
             };
             let success = outcome.is_success();
+            if success {
+                self.sent.remove(&(step, id.clone()));
+            }
             let _ = target_ids.try_push(if success { format!("{id}@{step}") } else { String::new() }.as_bytes());
             let _ = receipts.try_push(if success { receipt(&id, key) } else { String::new() }.as_bytes());
             if outcome != Outcome::Untouched && !down {
@@ -452,6 +512,25 @@ impl World {
         }
         (written.target_ids, written.receipts) = (Some(target_ids), Some(receipts));
         Ok(answer(written))
+    }
+
+    /// A fault in the midst of a write: what was sent up to there is known.
+    fn fault_after(&mut self, step: usize, batch: &Batch, last: usize) -> CallResult<Written> {
+        let mut result = fault();
+        for at in 0..=last {
+            self.sent.insert((step, batch.ids.text(at).into_owned()));
+            result.trace.exchanges.push(Exchange {
+                at: Timestamp(self.now),
+                record: Some(at as u32),
+                method: "POST".into(),
+                url: format!("https://s{step}/"),
+                status: (at < last).then_some(200),
+                error: None,
+                took_ms: 1,
+                bytes: 0,
+            });
+        }
+        result
     }
 
     pub(crate) fn probe(&mut self, step: usize, batch: &Batch, keys: &Column) -> CallResult<Probed> {

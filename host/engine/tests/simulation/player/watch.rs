@@ -2,9 +2,11 @@
 
 use super::{Checked, Player};
 use crate::ledger::{Kind, next_generation};
-use crate::rules::order_of;
-use crossdock_engine::plan::{Entry, OnError, Role};
-use crossdock_engine::ports::{CallResult, Idempotency, UndoBatch, Written};
+use crate::rules::{self, order_of};
+use crossdock_engine::plan::{Entry, OnError, Role, Rollback};
+use crossdock_engine::ports::{
+    AttemptKind, AttemptRow, BatchCommit, CallResult, Idempotency, PageLimits, UndoBatch, Written,
+};
 use crossdock_model::{Batch, Column, Outcome, Status, idempotency_key};
 use std::sync::Arc;
 
@@ -214,6 +216,41 @@ impl Player<'_> {
             } else if outcome != Outcome::Untouched && self.page_batches.contains(&number) {
                 self.trouble.insert(place, id);
             }
+        }
+        Ok(())
+    }
+
+    /// What was sent for a record in a call that ended in a fault stands with its attempt.
+    pub(super) fn check_evidence(&mut self, commit: &BatchCommit) -> Checked {
+        let faults = commit.attempts.iter().filter(|attempt| attempt.kind == AttemptKind::Pass);
+        for attempt in faults.filter(|attempt| attempt.failure.as_ref().is_some_and(|f| f.code == "fault-trap")) {
+            let place = (rules::index_of(&self.spec, &attempt.step), attempt.id.0.clone());
+            let same = |other: &&AttemptRow| other.id == attempt.id && other.step == attempt.step;
+            let known = commit.attempts.iter().filter(same).any(|other| !other.exchanges.is_empty());
+            if self.world.sent.remove(&place) && !known {
+                return Err(format!("{} was sent to step {} before a fault, and no attempt says so", place.1, place.0));
+            }
+        }
+        Ok(())
+    }
+
+    /// Invariant 8: a source that goes on for ever comes to an end all the same.
+    pub(super) fn within_budget(&self, limits: PageLimits) -> Checked {
+        let budget = &self.spec.policy.source;
+        let empty = self.read.iter().rev().take_while(|records| **records == 0).count() as u64;
+        let records = self.read.iter().sum::<u64>() + u64::from(limits.max_records);
+        let pages = self.read.len() as u64;
+        if pages >= budget.pages_max || records > budget.records_max || empty >= budget.empty_pages_max {
+            return Err(format!("invariant 8: {:?} were read, and more is asked for", self.read));
+        }
+        Ok(())
+    }
+
+    /// What was read before there was enough of it has come to something.
+    pub(super) fn all_read_is_settled(&self) -> Checked {
+        let last = self.world.given.last();
+        if self.spec.policy.rollback != Rollback::Run && self.ledger.checkpoint.as_ref() != last {
+            return Err(format!("the source was over its budget at {last:?}; {:?} is durable", self.ledger.checkpoint));
         }
         Ok(())
     }

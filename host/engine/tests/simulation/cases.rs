@@ -243,6 +243,13 @@ fn faults() {
     check("t key r4@0:fault-!", &["completed-with-failures r4=failed@s0(fault-trap) s1:r0,r1,r2,r3,r5"]);
     check("key r4@0:fault+", &["ok s0:r0,r1,r2,r3,r4,r5"]);
     check("probe r4@0:fault-", &["ok s0:r0,r1,r2,r3,r4,r5"]);
+    // After an effect nothing may be halved: all of its batch is in doubt, and nothing is written twice.
+    let doubt = |id: &str| format!("{id}=indeterminate@s0(fault-trap)");
+    let rest = [doubt("r2"), doubt("r3"), doubt("r4")].join(" ");
+    check("none r4@0:fault+!", &[&format!("completed-with-failures {rest} s0:r0,r1,r2,r3,r4,r5")]);
+    // The poison record stands alone, and the others of its batch pass.
+    check("key r4@0:fault-!", &[&format!("completed-with-failures {} s0:r0,r1,r2,r3,r5", doubt("r4"))]);
+    check("upsert r4@0:fault+!", &[&format!("completed-with-failures {} s0:r0,r1,r2,r3,r4,r5", doubt("r4"))]);
 }
 
 #[test]
@@ -300,6 +307,22 @@ fn undoing_fails() {
     let failed = "completed-with-failures r0=rollback-failed@s2(keeps-it) s0:r0 s1: s2: undone:r0@1";
     check(&format!("{route} r0@undo0:retry!"), &[failed]);
     check(&format!("{route} r0@undo0:reject!"), &[failed]);
+    // It traps whenever it is to undo that record; another one is undone all the same.
+    let trapped = "r0=rollback-failed@s2(fault-trap)";
+    check(
+        &format!("{route} r0@undo0:fault-!"),
+        &[&format!("completed-with-failures {trapped} s0:r0 s1: s2: undone:r0@1")],
+    );
+    let two = "rollback=record key key records=2 r0@1:reject! r1@1:reject! r0@undo0:fault-!";
+    check(
+        two,
+        &["completed-with-failures r0=rollback-failed@s1(fault-trap) r1=rolled-back@s1(said-no) s0:r0 s1: undone:r1@0"],
+    );
+    // It undoes, and then traps each time: nobody calls it undone.
+    check(
+        &format!("{route} r0@undo0:fault+!"),
+        &[&format!("completed-with-failures {trapped} s0: s1: s2: undone:r0@1,r0@0")],
+    );
     // Its answer is lost, for ever: it is not called undone, although it is.
     check(
         &format!("{route} r0@undo0:unknown+!"),

@@ -333,7 +333,9 @@ impl MemLedger {
         self.made += 1;
         let made = before.map_or(self.made, |before| before.made);
         let left_order = row.status.is_settled() || before.is_some_and(|before| before.left_order);
-        self.rows.insert(id, Stored { row, made, written: self.written, left_order, decided: false });
+        // What a person decided stands until something else has become of the record.
+        let decided = before.is_some_and(|before| before.decided && stands_as_before(&before.row, &row));
+        self.rows.insert(id, Stored { row, made, written: self.written, left_order, decided });
         Ok(())
     }
 
@@ -389,6 +391,12 @@ impl MemLedger {
             stored.left_order |= stored.row.status.is_settled();
         }
     }
+}
+
+/// Whether nothing was tried between these two states of a row.
+pub(crate) fn stands_as_before(before: &RecordRow, after: &RecordRow) -> bool {
+    let standing = |row: &RecordRow| (row.status, row.step.clone(), row.attempts, row.generation);
+    standing(before) == standing(after)
 }
 
 /// Whether a record waits for an earlier one with its order key.

@@ -141,7 +141,9 @@ impl Life {
             let until = from + rng.between(50, 4_000) as i64;
             world.outages.push(Outage { step: rng.below(steps.len()), from, until });
         }
-        world.lie = if rng.one_in(5) { Some(*rng.pick(&[Lie::Empty, Lie::Back, Lie::End])) } else { None };
+        world.lie = rng.one_in(5).then(|| *rng.pick(&[Lie::Empty, Lie::Back, Lie::End]));
+        // All or nothing: what is said to be all of a run is settled as a whole, and may come once more.
+        world.lie = world.lie.filter(|lie| *lie != Lie::End || rollback != Rollback::Run);
         world.order_keys = if rng.one_in(3) { rng.between(1, 4) as usize } else { 0 };
         if rng.one_in(6) {
             world.kills = Some((rng.below(steps.len()), World::record_id(rng.below(records.max(1)))));

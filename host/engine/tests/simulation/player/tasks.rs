@@ -1,7 +1,7 @@
 //! The tasks for handlers: one for each outcome that happened, durable together with it, and none for any other.
 
 use super::{Checked, Player, Status};
-use crate::ledger::{Kind, TaskId, next_generation};
+use crate::ledger::{Kind, TaskId, next_generation, stands_as_before};
 use crossdock_engine::plan::{Role, Rollback};
 use crossdock_engine::ports::{Applied, AttemptKind, BatchCommit, HandlerTask, RecordRow, RunEnd};
 use crossdock_model::{HandlerKind, HandlerPlace, RunStatus, StepName, idempotency_key};
@@ -79,8 +79,12 @@ impl Player<'_> {
             && self.ledger.rows.get(&row.id.0).is_none_or(|before| before.row.status != Status::RollingBack);
         // The ledger has found out itself that the process died of it.
         let by_death = row.failure.as_ref().is_some_and(|failure| failure.code == "record-quarantined");
-        let again = self.ledger.rows.get(&row.id.0).is_some_and(|before| before.row.status == row.status);
-        (matches!(row.status, Status::Failed | Status::Rejected) && !(by_death && again)) || by_failure
+        let before = self.ledger.rows.get(&row.id.0);
+        let again = before.is_some_and(|before| before.row.status == row.status);
+        // What a person decided is told to nobody.
+        let by_decision = before.is_some_and(|before| before.decided && stands_as_before(&before.row, row));
+        let given_up = matches!(row.status, Status::Failed | Status::Rejected);
+        (given_up && !(by_death && again) && !by_decision) || by_failure
     }
 
     fn generation_under_way(&self, batch: u64, id: &str) -> u32 {

@@ -60,5 +60,5 @@ pub use route::{
     BatchLimits, Handler, Handlers, LogLevel, OnError, PluginUse, Priority, Rollback, Route, Step, Trigger,
 };
 pub use schema::{project_schema, route_schema};
-pub use shared::{DirGrant, Grants, Limits, PluginLimits, TotalLimits};
+pub use shared::{DirGrant, Grants, Limits, PluginLimits, TotalLimits, WriteBudget};
 pub use written::RouteFile;

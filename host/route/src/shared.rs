@@ -3,7 +3,7 @@
 use crate::codes;
 use crate::formats;
 use crate::mistake::Mistake;
-use crate::read::{At, Fields, Node, Notes, duration, flag, list, shown, size, text};
+use crate::read::{At, Fields, Node, Notes, duration, flag, list, number, shown, size, text};
 use crate::units::show_ms;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -23,6 +23,12 @@ const COMPILE_TIME_MIN_MS: u64 = 1_000;
 /// Bounds of what a route or project may set as the time of a call.
 const TIME_MIN_MS: u64 = 10;
 const TIME_MAX_MS: u64 = 3_600_000;
+
+/// Bounds and defaults of what a plugin may write to a directory in one run.
+const BYTES_MAX: u64 = 1 << 46;
+const BYTES_DEFAULT: u64 = 16 << 30;
+const FILES_MAX: u64 = 1_000_000_000;
+const FILES_DEFAULT: u64 = 100_000;
 
 /// What a plugin may use, as written.
 #[derive(Debug, Default, JsonSchema)]
@@ -258,7 +264,11 @@ pub(crate) struct GrantsFile {
 
 /// A directory, as written.
 #[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields, rename = "Directory")]
+#[schemars(
+    deny_unknown_fields,
+    rename = "Directory",
+    extend("dependentRequired" = { "bytes": ["write"], "files": ["write"] })
+)]
 pub(crate) struct DirFile {
     /// The directory on this machine; if it is relative, within the project's folder.
     #[schemars(with = "String", length(min = 1))]
@@ -269,6 +279,14 @@ pub(crate) struct DirFile {
     /// Whether the plugin may write to it.
     #[schemars(with = "Option<bool>", extend("default" = false))]
     write: Option<At<bool>>,
+    /// With write: the most bytes that the plugin may write to it in one run, counted as often as they are written.
+    /// From "1B" to "65536GiB".
+    #[schemars(with = "Option<formats::Size>", extend("default" = "16GiB"))]
+    bytes: Option<At<u64>>,
+    /// With write: the most files and folders that the plugin may make in it in one run, also if it removes them
+    /// again. With 0 it can only change what is there.
+    #[schemars(with = "Option<u64>", range(min = 0, max = FILES_MAX), extend("default" = FILES_DEFAULT))]
+    files: Option<At<u64>>,
 }
 
 impl GrantsFile {
@@ -302,7 +320,7 @@ impl GrantsFile {
         refuse_repeated(guests, "guest directory", notes);
         let values = |list: &[At<String>]| list.iter().map(|at| at.value.clone()).collect();
         Grants {
-            dirs: dirs.iter().filter_map(|dir| dir.value.check()).collect(),
+            dirs: dirs.iter().filter_map(|dir| dir.value.check(notes)).collect(),
             http: values(self.http.as_ref().map(|at| at.value.as_slice()).unwrap_or_default()),
             secrets: values(secrets),
             reveal: values(reveal),
@@ -356,16 +374,33 @@ impl DirFile {
             host: fields.required("host", "host = \"data\", the directory on this machine", text),
             guest: fields.required("guest", "guest = \"/in\", the name under which the plugin sees it", guest_path),
             write: fields.optional("write", flag),
+            bytes: fields.optional("bytes", size(1, BYTES_MAX)),
+            files: fields.optional("files", number(0, FILES_MAX)),
         };
         fields.finish();
         Some(dir)
     }
 
-    fn check(&self) -> Option<DirGrant> {
+    fn check(&self, notes: &mut Notes<'_>) -> Option<DirGrant> {
+        let write = self.write.is_some_and(|at| at.value);
+        let limits = [("bytes", self.bytes), ("files", self.files)];
+        for (key, at) in limits.iter().filter_map(|(key, at)| Some((key, (*at)?))).filter(|_| !write) {
+            let message = format!("`{key}` limits what is written, and this directory is granted for reading only");
+            notes.add(
+                Mistake::new(codes::BAD_VALUE, message)
+                    .at(at.span, "without `write = true`")
+                    .with_fix(format!("add write = true, or leave `{key}` out")),
+            );
+        }
+        let value = |at: Option<At<u64>>, default| at.map_or(default, |at| at.value);
         Some(DirGrant {
             host: self.host.as_ref()?.value.clone(),
             guest: self.guest.as_ref()?.value.clone(),
-            write: self.write.is_some_and(|at| at.value),
+            write,
+            budget: write.then(|| WriteBudget {
+                max_bytes: value(self.bytes, BYTES_DEFAULT),
+                max_files: value(self.files, FILES_DEFAULT),
+            }),
         })
     }
 }
@@ -453,4 +488,16 @@ pub struct DirGrant {
     pub guest: String,
     /// Whether the plugin may write to it.
     pub write: bool,
+    /// How much, if it may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<WriteBudget>,
+}
+
+/// How much a plugin at one place may write to a directory in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct WriteBudget {
+    /// The most bytes, counted as often as they are written.
+    pub max_bytes: u64,
+    /// The most files and folders that it may make, also if it removes them again.
+    pub max_files: u64,
 }

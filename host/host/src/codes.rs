@@ -24,7 +24,11 @@ pub(crate) const NOT_LOCKED: Code =
 pub(crate) const LOCK_DIFFERS: Code =
     Code { name: "plugin-lock-differs", page: include_str!("../codes/plugin-lock-differs.md") };
 
+/// A directory is granted through which a plugin would reach what the host goes by.
+pub(crate) const OWN_FILES: Code = Code { name: "grant-own-files", page: include_str!("../codes/grant-own-files.md") };
+
 codes! {
+    "grant-own-files",
     "host-file-unreadable",
     "host-file-unwritable",
     "host-internal",

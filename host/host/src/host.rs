@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::load::{Loaded, load};
 use crate::pins::Pins;
 use crate::project::{OpenProject, find_project, read_route};
+use crate::reach::OwnFiles;
 use crate::run::{Running, start};
 use crate::sharing::{Connectors, RouteTurn, RoutesInUse};
 use crate::world::SystemClock;
@@ -278,19 +279,21 @@ impl Host {
             }
             (None, None) => self.project()?,
         };
-        self.load_into(project, read_route(route)?, ledger).await
+        self.load_into(project, read_route(route)?, Some(route), ledger).await
     }
 
-    /// As [`Host::load`], of a route that was read before.
+    /// As [`Host::load`], of a route that was read before, from a file or from the ledger.
     pub(crate) async fn load_into(
         &self,
         project: &OpenProject,
         route: Route,
+        file: Option<&Path>,
         ledger: Option<&LedgerStore>,
     ) -> Result<Loaded, Error> {
         let sandbox = self.sandbox()?;
         let pins = Pins::read(&project.folder, self.locked)?;
-        load(project, &pins, &sandbox, &self.connectors, route, ledger.map(|ledger| ledger as &dyn Ledger)).await
+        let own = OwnFiles::of(project, &self.data, file);
+        load(project, &pins, &sandbox, &self.connectors, &own, route, ledger.map(|ledger| ledger as &dyn Ledger)).await
     }
 
     /// Takes a route for a run.

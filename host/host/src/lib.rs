@@ -26,6 +26,7 @@ mod load;
 mod pins;
 mod plan;
 mod project;
+mod reach;
 mod resync;
 mod run;
 mod settings;

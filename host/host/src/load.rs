@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::pins::{Pins, Refusal, Unlocked};
 use crate::project::OpenProject;
+use crate::reach::OwnFiles;
 use crate::settings;
 use crate::sharing::{Connectors, PacedSource, SharedConnector};
 use crate::world::SystemClock;
@@ -14,6 +15,7 @@ use crossdock_route::{
 };
 use crossdock_sandbox::{
     Description, DirGrant, Grants, Instance, Limits, Plugin, ReadPlugin, Role, Sandbox, SandboxError, SecretGrant,
+    WriteBudget,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -131,12 +133,14 @@ pub(crate) async fn load(
     pins: &Pins,
     sandbox: &Sandbox,
     connectors: &Connectors,
+    own: &OwnFiles,
     route: Route,
     ledger: Option<&dyn Ledger>,
 ) -> Result<Loaded, Error> {
     route.check_project(&project.file)?;
     let cancelled = Arc::new(AtomicBool::new(false));
-    let loader = Loader { project, pins, sandbox, connectors, route: &route, ledger, cancelled: cancelled.clone() };
+    let loader =
+        Loader { project, pins, sandbox, connectors, own, route: &route, ledger, cancelled: cancelled.clone() };
     let mut mistakes = Vec::new();
     let mut plugins = HashMap::new();
     let mut unlocked = BTreeMap::new();
@@ -180,6 +184,7 @@ struct Loader<'l> {
     pins: &'l Pins,
     sandbox: &'l Sandbox,
     connectors: &'l Connectors,
+    own: &'l OwnFiles,
     route: &'l Route,
     ledger: Option<&'l dyn Ledger>,
     cancelled: Arc<AtomicBool>,
@@ -244,9 +249,9 @@ impl Loader<'_> {
             // What it could do, if its settings were right, is not known: nothing is said about it.
             return Ok(None);
         }
-        let missing = self.missing_dirs(spot);
-        if !missing.is_empty() {
-            mistakes.extend(missing);
+        let refused = self.refused_dirs(spot);
+        if !refused.is_empty() {
+            mistakes.extend(refused);
             return Ok(None);
         }
         let instance = self.instance(spot, &connector).await?;
@@ -344,19 +349,27 @@ impl Loader<'_> {
         (!remedies.is_empty()).then(|| remedies.join("; "))
     }
 
-    fn missing_dirs(&self, spot: &Spot<'_>) -> Vec<Mistake> {
-        let mut mistakes = Vec::new();
-        for (index, dir) in spot.uses.grants.dirs.iter().enumerate() {
+    /// Directories that are not there, or through which the plugin would reach what the host itself goes by.
+    fn refused_dirs(&self, spot: &Spot<'_>) -> Vec<Mistake> {
+        let refused = |(index, dir): (usize, &crossdock_route::DirGrant)| {
             let path = self.project.resolve(&dir.host);
-            if !path.is_dir() {
-                mistakes.push(
-                    Mistake::new(codes::MISSING_GRANT, format!("{} is not a directory", path.display()))
-                        .at(self.route.span_of_dir(spot.place, index), "granted here")
-                        .with_fix("make the directory, or grant another one"),
-                );
-            }
-        }
-        mistakes
+            let (code, message, fix) = if !path.is_dir() {
+                (
+                    codes::MISSING_GRANT,
+                    format!("{} is not a directory", path.display()),
+                    "make the directory, or grant another one",
+                )
+            } else {
+                let what = self.own.within(&path, dir.write)?;
+                let does = if dir.write { "write to" } else { "read" };
+                let message =
+                    format!("through {} the plugin could {does} what the host goes by: {what}", path.display());
+                (crate::codes::OWN_FILES, message, "grant a directory that holds nothing but what the plugin is for")
+            };
+            let span = self.route.span_of_dir(spot.place, index);
+            Some(Mistake::new(code, message).at(span, "granted here").with_fix(fix))
+        };
+        spot.uses.grants.dirs.iter().enumerate().filter_map(refused).collect()
     }
 
     async fn instance(&self, spot: &Spot<'_>, connector: &SharedConnector) -> Result<Instance, Error> {
@@ -369,7 +382,7 @@ impl Loader<'_> {
         let dirs = uses.grants.dirs.iter().map(|dir| DirGrant {
             host: self.project.resolve(&dir.host),
             guest: dir.guest.clone(),
-            write: dir.write,
+            write: dir.budget.map(|budget| WriteBudget { max_bytes: budget.max_bytes, max_files: budget.max_files }),
         });
         let limits = uses.limits.within(self.project.file.limits());
         let state = match self.ledger {

@@ -82,9 +82,14 @@ impl OpenProject {
         })
     }
 
+    /// The folders in which routes are looked for by name.
+    pub(crate) fn route_folders(&self) -> [PathBuf; 2] {
+        [self.folder.join(ROUTES_FOLDER), self.folder.clone()]
+    }
+
     /// The file of a route, by the name that stands in it.
     pub(crate) fn route_file(&self, name: &RouteName) -> Result<PathBuf, Error> {
-        for folder in [self.folder.join(ROUTES_FOLDER), self.folder.clone()] {
+        for folder in self.route_folders() {
             let Ok(entries) = std::fs::read_dir(&folder) else { continue };
             let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
             paths.sort();

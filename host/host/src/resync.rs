@@ -238,7 +238,7 @@ impl Host {
         let text = reader.definition(hash)?.ok_or_else(|| no_definition(route, "it is not in the ledger any more"))?;
         let short: String = hash.chars().take(12).collect();
         let parsed = RouteFile::parse(&format!("recorded definition {short} of {route}"), &text)?;
-        self.load_into(self.project()?, parsed, Some(ledger)).await
+        self.load_into(self.project()?, parsed, None, Some(ledger)).await
     }
 }
 

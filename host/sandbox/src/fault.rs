@@ -1,6 +1,7 @@
 //! What went wrong in a call, and whose fault it is.
 
 use crate::bindings::types;
+use crate::files::Lost;
 use crate::host::{Host, HostFailed, OutOfTime};
 use crate::limiter::Refused;
 use crate::text::{PluginText, Redactor};
@@ -76,18 +77,23 @@ pub(crate) fn judge(verdict: Verdict, call: &str, host: &Host) -> CallError {
     let redactor = &host.identity.secrets.redactor();
     match verdict {
         Verdict::Refused(refused) => {
-            CallError::Refused { kind: refusal_kind(refused.kind), failure: failure(refused.failure, redactor) }
+            let mut failure = failure(refused.failure, redactor);
+            explain(&mut failure.detail, host);
+            CallError::Refused { kind: refusal_kind(refused.kind), failure }
         }
         Verdict::Broken(rule) => {
             let message = format!("the plugin {plugin} broke the contract in {call}: {rule}");
+            let mut detail = None;
+            explain(&mut detail, host);
             CallError::Fault(Fault {
                 kind: FaultKind::BrokenContract,
                 message: PluginText::line(&message, MESSAGE_MAX_BYTES, redactor).into_string(),
-                detail: None,
+                detail,
             })
         }
         Verdict::Interrupted(error) => {
-            if let Some(failed) = error.downcast_ref::<HostFailed>() {
+            let failed = error.downcast_ref::<HostFailed>().map(ToString::to_string);
+            if let Some(failed) = failed.or_else(|| error.downcast_ref::<Lost>().map(ToString::to_string)) {
                 let place = host.identity.place();
                 let message = format!("the host failed during {call} of the plugin {place}: {failed}");
                 return internal(PluginText::line(&message, MESSAGE_MAX_BYTES, redactor).into_string());
@@ -96,13 +102,30 @@ pub(crate) fn judge(verdict: Verdict, call: &str, host: &Host) -> CallError {
                 return none_left(call, host);
             }
             let (kind, message) = interruption(&error, call, host);
+            let mut detail = detail(&error, host);
+            explain(&mut detail, host);
             CallError::Fault(Fault {
                 kind,
                 message: PluginText::line(&message, MESSAGE_MAX_BYTES, redactor).into_string(),
-                detail: detail(&error, host),
+                detail,
             })
         }
     }
+}
+
+/// Puts in front of what is told of a failure what the host knows of its cause, and the plugin perhaps does not: that
+/// it was refused to write more, or that the disk does not answer.
+pub(crate) fn explain(detail: &mut Option<String>, host: &Host) {
+    let mut known: Vec<String> = host.files.used_up().map(str::to_owned).collect();
+    let under_way = host.files.under_way();
+    if under_way > 0 {
+        known.push(format!("{under_way} operations on files in granted directories have not come back"));
+    }
+    if known.is_empty() {
+        return;
+    }
+    known.extend(detail.take());
+    *detail = Some(known.join("\n"));
 }
 
 /// All instances together have all the memory that there is for them: not this plugin's fault.

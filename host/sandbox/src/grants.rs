@@ -13,8 +13,25 @@ pub struct DirGrant {
     pub host: PathBuf,
     /// Under which absolute path the plugin sees it.
     pub guest: String,
-    /// Whether the plugin may change anything in it.
-    pub write: bool,
+    /// Whether the plugin may change anything in it, and how much it may write; `None` is for reading only.
+    pub write: Option<WriteBudget>,
+}
+
+/// How much a plugin may write into a directory, all its instances that one port starts together: in a run, that is
+/// what one step or handler may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriteBudget {
+    /// Bytes, counted as often as they are written, and those by which a file grows without being written. Default
+    /// 16 GiB.
+    pub max_bytes: u64,
+    /// Files and folders that are made, also if they are removed again. Default 100,000.
+    pub max_files: u64,
+}
+
+impl Default for WriteBudget {
+    fn default() -> Self {
+        Self { max_bytes: 16 << 30, max_files: 100_000 }
+    }
 }
 
 /// A secret that the plugin may use.

@@ -3,6 +3,7 @@
 use crate::budget::Share;
 use crate::deadline::Deadline;
 use crate::exchanges::Exchanges;
+use crate::files::{Files, FilesView, Lane};
 use crate::grants::Origin;
 use crate::http_client::HttpClient;
 use crate::limiter::Limiter;
@@ -41,6 +42,8 @@ pub(crate) struct Identity {
     pub(crate) state: State,
     /// Where requests are sent from: not on the threads that plugins compute on.
     pub(crate) io: tokio::runtime::Handle,
+    /// Where operations on files run.
+    pub(crate) lane: Lane,
 }
 
 impl Identity {
@@ -114,6 +117,7 @@ pub(crate) struct Host {
     pub(crate) identity: Arc<Identity>,
     pub(crate) wasi: WasiCtx,
     pub(crate) table: ResourceTable,
+    pub(crate) files: Files,
     pub(crate) limiter: Limiter,
     pub(crate) capture: Capture,
     pub(crate) call: CallState,
@@ -130,6 +134,7 @@ impl Host {
     pub(crate) fn new(
         identity: Arc<Identity>,
         wasi: WasiCtx,
+        files: Files,
         capture: Capture,
         first_handle: u32,
         share: Share,
@@ -141,6 +146,7 @@ impl Host {
             identity,
             wasi,
             table,
+            files,
             limiter: Limiter::new(limits.memory_max_bytes, share),
             capture,
             call: CallState::new(&limits, (0, 0)),
@@ -233,6 +239,11 @@ impl Host {
     /// What is left of the call's time by the wall.
     pub(crate) fn remaining(&self) -> Duration {
         self.call.deadline.left()
+    }
+
+    /// The granted directories.
+    pub(crate) fn files(&mut self) -> FilesView<'_> {
+        FilesView { files: &mut self.files, table: &mut self.table }
     }
 
     /// The position within the batch that a handle stands for.

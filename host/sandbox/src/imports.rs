@@ -8,10 +8,10 @@ mod secrets;
 mod state;
 
 use crate::bindings::{Everything, types};
+use crate::files::Files;
 use crate::host::Host;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
-use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
 
@@ -81,8 +81,8 @@ pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     cli::terminal_stdin::add_to_linker::<Host, WasiCli>(linker, Host::cli)?;
     cli::terminal_stdout::add_to_linker::<Host, WasiCli>(linker, Host::cli)?;
     cli::terminal_stderr::add_to_linker::<Host, WasiCli>(linker, Host::cli)?;
-    filesystem::preopens::add_to_linker::<Host, WasiFilesystem>(linker, Host::filesystem)?;
-    filesystem::types::add_to_linker::<Host, WasiFilesystem>(linker, Host::filesystem)?;
+    filesystem::preopens::add_to_linker::<Host, Files>(linker, Host::files)?;
+    filesystem::types::add_to_linker::<Host, Files>(linker, Host::files)?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use crate::contract::Broken;
 use crate::deadline::Deadline;
 use crate::description::{Description, check_description};
 use crate::fault::{self, Verdict};
+use crate::files::{Files, GrantedDir, open_granted};
 use crate::grants::DirGrant;
 use crate::host::{Host, Identity, OutOfTime};
 use crate::limits::Limits;
@@ -16,6 +17,7 @@ use crate::stderr::Capture;
 use crate::text::PluginText;
 use crossdock_engine::ports::{Abilities, Atomicity, CallError, CallResult, Clock, Idempotency, PortError};
 use crossdock_model::ErrorClass;
+use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use std::task::Poll;
 use std::time::Duration;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
-use wasmtime_wasi::{FsPerms, HostWallClock, WasiCtxBuilder};
+use wasmtime_wasi::{HostWallClock, WasiCtxBuilder};
 
 /// Calls that a run which is asked to stop still makes, to leave nothing half done: their plugin is not told to stop.
 const GOES_ON: [&str; 3] = ["compensate", "probe", "check"];
@@ -111,27 +113,36 @@ impl HostWallClock for WallClock {
     }
 }
 
-fn store(shared: &Shared, identity: Arc<Identity>, dirs: &[DirGrant]) -> Result<Store<Host>, CallError> {
+/// Opens a directory that is granted, however long that takes: no longer than a call may.
+async fn open_dir(identity: &Identity, dir: &GrantedDir) -> Result<File, CallError> {
+    let (path, time_max_ms) = (dir.host.clone(), identity.limits.call_time_max_ms);
+    let opening = identity.lane.run(move || open_granted(&path));
+    let opened = match tokio::time::timeout(Duration::from_millis(time_max_ms), opening).await {
+        Ok(opened) => opened.map_err(|lost| fault::internal(lost.to_string()))?.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("it did not answer within {time_max_ms} ms (call_time_max_ms)")),
+    };
+    opened.map_err(|reason| {
+        CallError::Host(PortError {
+            code: "grant-directory",
+            class: ErrorClass::Environment,
+            message: format!(
+                "granting the directory {} to the plugin {}: {reason}",
+                dir.host.display(),
+                identity.place()
+            ),
+            fix: Some("make the directory, or mend its path in the route file".to_owned()),
+        })
+    })
+}
+
+async fn store(shared: &Shared, identity: Arc<Identity>, dirs: &[GrantedDir]) -> Result<Store<Host>, CallError> {
     let capture = Capture::new(identity.limits.stderr_max_bytes);
     let mut wasi = WasiCtxBuilder::new();
     wasi.stdout(capture.clone()).stderr(capture.clone()).wall_clock(WallClock(identity.clock.clone()));
     wasi.max_random_size(1 << 20);
+    let mut files = Files::new(identity.lane.clone(), shared.open_files.held(), identity.clock.clone());
     for dir in dirs {
-        let perms = if dir.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-        wasi.preopened_dir(&dir.host, &dir.guest, perms).map_err(|error| {
-            CallError::Host(PortError {
-                code: "grant-directory",
-                class: ErrorClass::Environment,
-                message: format!(
-                    "granting the directory {} to the plugin {} at step {} of route {}: {error:#}",
-                    dir.host.display(),
-                    identity.plugin,
-                    identity.step,
-                    identity.route
-                ),
-                fix: Some("make the directory, or mend its path in the route file".to_owned()),
-            })
-        })?;
+        files.grant(dir, open_dir(&identity, dir).await?);
     }
     let mut seed = [0; 4];
     getrandom::fill(&mut seed).map_err(|error| fault::internal(format!("no random numbers: {error}")))?;
@@ -139,7 +150,7 @@ fn store(shared: &Shared, identity: Arc<Identity>, dirs: &[DirGrant]) -> Result<
     let first_handle = (u32::from_le_bytes(seed) >> 1).max(1);
     let limits = identity.limits;
     let share = shared.budget.share(identity.place());
-    let mut store = Store::new(&shared.engine, Host::new(identity, wasi.build(), capture, first_handle, share));
+    let mut store = Store::new(&shared.engine, Host::new(identity, wasi.build(), files, capture, first_handle, share));
     store.limiter(|host| &mut host.limiter);
     store.set_hostcall_fuel(limits.boundary_max_bytes);
     store.set_max_component_handles(Limits::HANDLES_MAX);
@@ -201,10 +212,13 @@ pub(crate) async fn describe_alone(
     exports: &Exports,
     identity: Arc<Identity>,
 ) -> Result<roles::describe::Description, CallError> {
-    let mut store = store(shared, identity, &[])?;
     let pre = pre.clone();
     let exports = exports.clone();
-    let task = async move { instantiate(&mut store, &pre, &exports).await.map(|(_, description)| description) };
+    let describing = shared.clone();
+    let task = async move {
+        let mut store = store(&describing, identity, &[]).await?;
+        instantiate(&mut store, &pre, &exports).await.map(|(_, description)| description)
+    };
     shared.spawn(task).await.map_err(fault::internal)?
 }
 
@@ -221,13 +235,15 @@ pub(crate) struct Loaded {
 pub(crate) struct Keeper {
     loaded: Arc<Loaded>,
     identity: Arc<Identity>,
-    dirs: Vec<DirGrant>,
+    dirs: Vec<GrantedDir>,
     settings: String,
     slot: tokio::sync::Mutex<Option<Live>>,
 }
 
 impl Keeper {
     pub(crate) fn new(loaded: Arc<Loaded>, identity: Arc<Identity>, dirs: Vec<DirGrant>, settings: String) -> Self {
+        let place = identity.place();
+        let dirs = dirs.into_iter().map(|dir| GrantedDir::new(dir, &place)).collect();
         Self { loaded, identity, dirs, settings, slot: tokio::sync::Mutex::new(None) }
     }
 
@@ -254,7 +270,7 @@ impl Keeper {
     }
 
     async fn start(self: &Arc<Self>) -> Result<(Live, Abilities), CallError> {
-        let mut store = store(&self.loaded.shared, self.identity.clone(), &self.dirs)?;
+        let mut store = store(&self.loaded.shared, self.identity.clone(), &self.dirs).await?;
         let (functions, said) = instantiate(&mut store, &self.loaded.pre, &self.loaded.exports).await?;
         let mut live = Live { store, functions };
         let keeper = self.clone();

@@ -1,12 +1,4 @@
 //! What one instance of a plugin may use. Every limit has a name and a default.
-//!
-//! What plugins can make the host hold altogether, at worst: `memory_total_max_bytes` for their memories; for each live
-//! instance [`Limits::STRUCTURES_MAX_BYTES`] and 6 MiB (its state, with the keys, and what it printed); for each call
-//! under way three times `boundary_max_bytes`, its batch, and the answers to its requests; for each plugin that is being
-//! compiled, of which there are [`CompileLimits::AT_ONCE_MAX`], twice `code_max_bytes`.
-//!
-//! What cannot be interrupted is one instruction that fills or copies memory: 240 ms for all of 248 MiB, measured on a
-//! machine with much else to do, and less for less memory.
 
 /// What one instance of a plugin may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +53,21 @@ impl Limits {
     pub const STACK_MAX_BYTES: usize = 1 << 20;
     /// The most WASI resources (files, streams) that an instance can have open.
     pub const RESOURCES_MAX: usize = 256;
+    /// The most files and directories that an instance can have open: 128. One that is listed counts twice.
+    pub const FILES_OPEN_MAX: usize = 128;
+    /// The most files and directories that all live instances of a sandbox can have open together: 4,096, and no more
+    /// than half of what the system lets the process have. An instance gets more than 8 only while at least as many as
+    /// it has are left.
+    pub const FILES_OPEN_TOTAL_MAX: usize = 4_096;
+    /// The most operations on files that one plugin at one place can have under way: 16. Those that hang after their
+    /// call was ended are among them.
+    pub const FILE_OPERATIONS_MAX: usize = 16;
+    /// The most operations on files that all plugins can have under way, each on a thread of its own: 128.
+    pub const FILE_OPERATIONS_TOTAL_MAX: usize = 128;
+    /// The most bytes that one operation reads from a file or writes to it: 64 KiB.
+    pub const FILE_CHUNK_MAX_BYTES: usize = 64 << 10;
+    /// How many entries of a directory are read ahead: 256.
+    pub const DIR_ENTRIES_AHEAD_MAX: usize = 256;
     /// The most component-model handles that an instance can hold.
     pub const HANDLES_MAX: usize = 1_024;
     /// The most core instances, memories and tables within an instance, each.
@@ -91,9 +98,8 @@ impl Default for Limits {
 pub struct CompileLimits {
     /// All addresses of the process. Default 1,536 MiB.
     pub memory_max_bytes: u64,
-    /// How long it may compute, in seconds. Default 60: a plugin in Python, with its interpreter inside (18 MB), takes
-    /// 11 to 13, and 21 on a machine with much else to do; one in JavaScript with QuickJS (1.6 MB) 2 to 4; one in Rust
-    /// less than one.
+    /// How long it may compute, in seconds. Default 60: a plugin in Python, with its interpreter inside, takes 11 to
+    /// 13, one in Rust less than one.
     pub cpu_time_max_s: u64,
     /// How long it may take by the wall, in seconds. Default 300.
     pub time_max_s: u64,

@@ -211,5 +211,6 @@ fn identity(loaded: &Loaded, instance: &Instance) -> Result<Arc<Identity>, CallE
         cancelled: instance.cancelled.clone(),
         state: Arc::new(Mutex::new(instance.state.iter().cloned().collect())),
         io: loaded.shared.io()?,
+        lane: loaded.shared.operations.lane(),
     }))
 }

@@ -2,13 +2,13 @@
 
 use crate::bindings::{roles, types};
 use crate::contract::{self, Handles};
-use crate::fault::Verdict;
-use crate::instance::{Keeper, function, lowered};
+use crate::fault::{Verdict, explain};
+use crate::instance::{Keeper, Live, function, lowered};
 use crossdock_engine::ports::{
     Abilities, CallResult, DestinationPort, Page, PageLimits, PortFuture, Probed, SourcePort, Transformed,
     TransformerPort, UndoBatch, Undone, WriteOptions, Written,
 };
-use crossdock_model::{Batch, Checkpoint, Column};
+use crossdock_model::{Batch, Checkpoint, Column, Failure};
 use std::sync::Arc;
 
 /// A source.
@@ -44,6 +44,11 @@ fn batch_param<'a>(
     attributes: &'a [types::AttributeParam<'a>],
 ) -> types::Batch<'a> {
     types::Batch { handles, ids: lowered(&batch.ids), payloads: lowered(&batch.payloads), attributes }
+}
+
+/// Adds to failures of records what the host knows of their cause.
+fn explain_all(failures: &mut [(u32, Failure)], live: &Live) {
+    failures.iter_mut().for_each(|(_, failure)| explain(&mut failure.detail, live.store.data()));
 }
 
 impl SourcePort for Source {
@@ -94,7 +99,9 @@ impl TransformerPort for Transformer {
                 let transformer = function(live.functions.transformer.as_ref())?;
                 let asked = batch_param(&batch, &handles, &attributes);
                 let answer = transformer.call_transform(&mut live.store, asked).await?.map_err(Verdict::Refused)?;
-                Ok(contract::transformed(given, answer, &keeper.redactor())?)
+                let mut transformed = contract::transformed(given, answer, &keeper.redactor())?;
+                explain_all(&mut transformed.failures, live);
+                Ok(transformed)
             })
         }))
     }
@@ -117,7 +124,9 @@ impl DestinationPort for Destination {
                 let options = roles::destination::WriteOptions { stop_at_first_failure };
                 let answer = destination.call_write(&mut live.store, asked, lowered(&keys), options).await?;
                 let answer = answer.map_err(Verdict::Refused)?;
-                Ok(contract::written(given, stop_at_first_failure, answer, &keeper.redactor())?)
+                let mut written = contract::written(given, stop_at_first_failure, answer, &keeper.redactor())?;
+                explain_all(&mut written.failures, live);
+                Ok(written)
             })
         }))
     }
@@ -136,7 +145,9 @@ impl DestinationPort for Destination {
                     receipts: lowered(&batch.receipts),
                 };
                 let answer = compensate.call_compensate(&mut live.store, asked).await?.map_err(Verdict::Refused)?;
-                Ok(contract::undone(given, answer, &keeper.redactor())?)
+                let mut undone = contract::undone(given, answer, &keeper.redactor())?;
+                explain_all(&mut undone.failures, live);
+                Ok(undone)
             })
         }))
     }
@@ -150,7 +161,9 @@ impl DestinationPort for Destination {
                 let probe = function(live.functions.probe.as_ref())?;
                 let asked = batch_param(&batch, &handles, &attributes);
                 let answer = probe.call_probe(&mut live.store, asked, lowered(&keys)).await?;
-                Ok(contract::probed(given, answer.map_err(Verdict::Refused)?, &keeper.redactor())?)
+                let mut probed = contract::probed(given, answer.map_err(Verdict::Refused)?, &keeper.redactor())?;
+                explain_all(&mut probed.failures, live);
+                Ok(probed)
             })
         }))
     }

@@ -5,6 +5,7 @@ use crate::budget::Budget;
 use crate::cache::{Cache, CacheError};
 use crate::compile::{CompileError, Compiler, Compiling};
 use crate::description::{DescriptionError, check_description};
+use crate::files::{OpenFiles, Operations};
 use crate::host::Identity;
 use crate::http_client::HttpClient;
 use crate::imports;
@@ -200,10 +201,10 @@ impl Sandbox {
         let SandboxConfig { limits, clock, compiler, compile_limits, memory_total_max_bytes, .. } = config;
         let compiling = Compiling::new(compiler, compile_limits);
         let budget = Budget::new(memory_total_max_bytes);
-        Ok(Self {
-            shared: Arc::new(Shared { engine, linker, client, clock, cache, compiling, budget, threads }),
-            limits,
-        })
+        let (open_files, operations) = (OpenFiles::default(), Operations::default());
+        let shared =
+            Shared { engine, linker, client, clock, cache, compiling, budget, open_files, operations, threads };
+        Ok(Self { shared: Arc::new(shared), limits })
     }
 
     /// Reads a plugin's file, once, and finds out its digest. Nothing of it is looked at, compiled or run: whoever
@@ -279,6 +280,7 @@ impl Sandbox {
             cancelled: Arc::default(),
             state: Arc::default(),
             io: shared.io().map_err(failed)?,
+            lane: shared.operations.lane(),
         });
         let described = describe_alone(&shared, &pre, &exports, identity).await.map_err(failed)?;
         let description = check_description(described, &admitted)

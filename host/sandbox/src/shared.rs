@@ -4,6 +4,7 @@ use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::compile::Compiling;
 use crate::fault;
+use crate::files::{OpenFiles, Operations};
 use crate::host::Host;
 use crate::http_client::HttpClient;
 use crate::machine::Threads;
@@ -31,6 +32,9 @@ pub(crate) struct Shared {
     pub(crate) compiling: Compiling,
     /// The memory that all live instances have together.
     pub(crate) budget: Arc<Budget>,
+    /// The files that all live instances hold open together, and what they do with them.
+    pub(crate) open_files: OpenFiles,
+    pub(crate) operations: Operations,
     pub(crate) threads: Threads,
 }
 

@@ -3,7 +3,7 @@
 use crate::common::{guest, instance, values, wait};
 use crossdock_engine::ports::{CallError, More, Page, PageLimits, RefusalKind, SourcePort};
 use crossdock_model::{Checkpoint, FaultKind};
-use crossdock_sandbox::{DirGrant, Instance};
+use crossdock_sandbox::{DirGrant, Instance, WriteBudget};
 use std::fs;
 use std::sync::Arc;
 
@@ -83,7 +83,8 @@ fn check_dir(misbehave: &str, write: bool, expected: &str) {
     fs::write(root.path().join("secret.txt"), "outside").unwrap();
     std::os::unix::fs::symlink("../secret.txt", dir.join("link.txt")).unwrap();
     let mut instance = instance(misbehave);
-    instance.grants.dirs = vec![DirGrant { host: dir.clone(), guest: "/in".into(), write }];
+    instance.grants.dirs =
+        vec![DirGrant { host: dir.clone(), guest: "/in".into(), write: write.then(WriteBudget::default) }];
     let (page, _) = wait(start(instance).read(None, LIMITS)).unwrap();
     let said = page.batch.payloads.text(0).into_owned();
     assert!(said.starts_with(expected), "{misbehave}: {said}");
@@ -109,7 +110,7 @@ fn directories_are_granted_and_closed() {
 #[test]
 fn a_directory_that_is_not_there_is_named() {
     let mut instance = instance("");
-    instance.grants.dirs = vec![DirGrant { host: "/nowhere/at/all".into(), guest: "/in".into(), write: false }];
+    instance.grants.dirs = vec![DirGrant { host: "/nowhere/at/all".into(), guest: "/in".into(), write: None }];
     let Err(CallError::Host(error)) = wait(guest("guest-source").source(instance)) else { panic!("was granted") };
     assert_eq!(error.code, "grant-directory");
     assert!(error.message.contains("/nowhere/at/all"), "{}", error.message);

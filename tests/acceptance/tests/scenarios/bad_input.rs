@@ -137,6 +137,26 @@ fn grants_that_are_missing() {
     check("unknown secret", unknown, &["route-unknown-secret", "ERP_TOKEN", "[secrets]", "crossdock.toml"]);
 }
 
+/// Granted directories, and what of the host's own a plugin would reach through them.
+#[test]
+fn grants_that_reach_the_hosts_own_files() {
+    let own = |what: &str, grant: &'static str, part: &str| {
+        let damage = move |shop: &Shop| {
+            fs::create_dir_all(shop.path("keys"))?;
+            fs::write(shop.path("keys/token"), "canary-1")?;
+            std::os::unix::fs::symlink("../keys", shop.path("data/link"))?;
+            shop.replace("crossdock.toml", "[plugins]", "[secrets]\nTOKEN = { file = \"keys/token\" }\n\n[plugins]")?;
+            shop.replace_line("grants = { dirs", &format!("grants = {{ dirs = [{grant}] }}"))
+        };
+        check(what, damage, &["grant-own-files", "@grants = { dirs", part]);
+    };
+    own("the project", r#"{ host = ".", guest = "/in" }"#, "the data folder");
+    own("a secret", r#"{ host = "keys", guest = "/in" }"#, "secret TOKEN");
+    own("a secret, through a link", r#"{ host = "data/link", guest = "/in" }"#, "secret TOKEN");
+    own("routes", r#"{ host = "routes", guest = "/in", write = true }"#, "the folder of routes");
+    own("plugins", r#"{ host = "plugins", guest = "/in", write = true }"#, "the file of plugin");
+}
+
 /// Only the request itself shows that another address was meant; nothing is sent, and nothing held against the records.
 #[test]
 fn a_grant_for_another_address() -> Result<()> {

@@ -3,8 +3,9 @@
 
 use crate::imports::{OWN, WASI, reach};
 use crate::limits::Limits;
+use crate::redact::Redactor;
 use crate::shape::{self, Outside, ShapeError};
-use crate::text::{PluginText, Redactor};
+use crate::text::PluginText;
 use crossdock_model::{ErrorClass, Explained};
 use thiserror::Error;
 

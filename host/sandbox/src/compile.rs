@@ -7,7 +7,8 @@
 use crate::compile_child::{self, arguments};
 use crate::jail::Bounds;
 use crate::limits::CompileLimits;
-use crate::text::{PluginText, Redactor};
+use crate::redact::Redactor;
+use crate::text::PluginText;
 use crossdock_model::{ErrorClass, Explained};
 use std::ffi::OsString;
 use std::io;

@@ -3,7 +3,8 @@
 use crate::bindings::roles::{compensate, destination, probe, source, transformer};
 use crate::bindings::types;
 use crate::fault::{Verdict, failure};
-use crate::text::Redactor;
+use crate::redact::Redactor;
+use crate::text::is_unfit;
 use crossdock_engine::ports::{More, Page, PageLimits, Probed, Transformed, Undone, Written};
 use crossdock_model::{Attribute, Batch, Checkpoint, Column, Failure, Outcome, RecordId};
 use std::collections::HashSet;
@@ -166,14 +167,17 @@ fn optional(what: &str, answered: types::ColumnResult, records: usize, max_bytes
     Ok(Some(column))
 }
 
-fn attributes(answered: Vec<types::AttributeResult>, records: usize) -> Checked<Vec<Attribute>> {
+fn attributes(answered: Vec<types::AttributeResult>, records: usize, redactor: &Redactor) -> Checked<Vec<Attribute>> {
     if answered.len() > ATTRIBUTES_MAX {
         return broken(format!("it gave {} attributes; {ATTRIBUTES_MAX} are allowed", answered.len()));
     }
     let mut attributes: Vec<Attribute> = Vec::with_capacity(answered.len());
     for types::AttributeResult { name, values } in answered {
-        if !(1..=ATTRIBUTE_NAME_MAX_BYTES).contains(&name.len()) || name.contains(char::is_control) {
+        if !(1..=ATTRIBUTE_NAME_MAX_BYTES).contains(&name.len()) || name.contains(is_unfit) {
             return broken(format!("{name:?} is not the name of an attribute"));
+        }
+        if let Some(secret) = redactor.held_by(name.as_bytes()) {
+            return broken(format!("the name of an attribute holds the secret {secret}"));
         }
         if attributes.iter().any(|attribute| attribute.name == name) {
             return broken(format!("it gave the attribute {name} twice"));
@@ -204,7 +208,7 @@ pub(crate) fn transformed(
     if payloads.len() as u64 != total {
         return broken(format!("it gave {} payloads for {total} output records", payloads.len()));
     }
-    let mut attributes = attributes(answer.attributes, payloads.len())?;
+    let mut attributes = attributes(answer.attributes, payloads.len(), redactor)?;
     if let Order::Moved(places) = &order {
         let picked = moved_outputs(places, &answered, outputs.as_deref());
         payloads = payloads.select(&picked);
@@ -346,7 +350,7 @@ pub(crate) fn page(
     let ids = column("ids", answer.ids)?;
     let records = ids.len();
     let payloads = column_of("payloads", answer.payloads, records)?;
-    let attributes = attributes(answer.attributes, records)?;
+    let attributes = attributes(answer.attributes, records, redactor)?;
     let order_keys = optional("order-keys", answer.order_keys, records, ORDER_KEY_MAX_BYTES)?;
     check_size(limits, &ids, &payloads)?;
     let mut seen = HashSet::with_capacity(records);
@@ -360,6 +364,7 @@ pub(crate) fn page(
             return broken(format!("the id {} stands twice in one page", String::from_utf8_lossy(id)));
         }
     }
+    without_secrets(&ids, redactor)?;
     let mut unreadable: Vec<(u32, Failure)> = Vec::with_capacity(answer.unreadable.len());
     for one in answer.unreadable {
         let ascends = unreadable.last().is_none_or(|(last, _)| *last < one.index);
@@ -381,6 +386,18 @@ pub(crate) fn page(
         checkpoint: Checkpoint(answer.checkpoint),
         more,
     })
+}
+
+/// Ids stay as they are wherever they are stored and shown, because they are asked for again. So none may hold a secret.
+fn without_secrets(ids: &Column, redactor: &Redactor) -> Checked<()> {
+    // All at once first: nearly always there is nothing to be found.
+    if redactor.held_by(ids.data()).is_none() {
+        return Ok(());
+    }
+    match ids.iter().enumerate().find_map(|(index, id)| Some((index, redactor.held_by(id)?))) {
+        Some((index, secret)) => broken(format!("the id of record {index} holds the secret {secret}")),
+        None => Ok(()),
+    }
 }
 
 /// A page ends at the latest with the record that passes the limit of bytes.
@@ -412,4 +429,40 @@ fn check_checkpoint(before: Option<&Checkpoint>, after: &[u8], records: usize, m
         return broken("a page without records asks for the next one without moving the checkpoint");
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_id_and_no_name_holds_a_secret() {
+        let redactor = Redactor::new([("TOKEN", &b"tok-4711-abc"[..])]);
+        let check = |ids: &[&str], expected: Result<(), &str>| {
+            let column: Column = ids.iter().collect();
+            let expected = expected.map_err(|rule| Broken(rule.to_owned()));
+            assert_eq!(without_secrets(&column, &redactor), expected, "{ids:?}");
+            let attribute = |name: &&str| {
+                let empty = types::ColumnResult { data: Vec::new(), offsets: vec![0] };
+                types::AttributeResult { name: (*name).to_owned(), values: empty }
+            };
+            let named = attributes(ids.iter().map(attribute).collect(), 0, &redactor);
+            assert_eq!(named.is_ok(), expected.is_ok(), "{ids:?}");
+        };
+        check(&["a", "b", "order 4711", "50%41"], Ok(()));
+        check(&["a", "tok-4711-abc"], Err("the id of record 1 holds the secret TOKEN"));
+        check(&["x/TOK%2D4711-abc", "b"], Err("the id of record 0 holds the secret TOKEN"));
+        // Two that make it up together hold none by themselves.
+        check(&["tok-47", "11-abc"], Ok(()));
+    }
+
+    #[test]
+    fn names_of_attributes_cannot_steer_a_terminal() {
+        for (name, fits) in [("größe", true), ("a\u{1b}[2J", false), ("a\u{202e}b", false), ("a\u{200b}b", false)] {
+            let values = types::ColumnResult { data: Vec::new(), offsets: vec![0] };
+            let named = vec![types::AttributeResult { name: name.to_owned(), values }];
+            assert_eq!(attributes(named, 0, &Redactor::default()).is_ok(), fits, "{name:?}");
+        }
+    }
 }

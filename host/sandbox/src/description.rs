@@ -2,7 +2,8 @@
 
 use crate::admission::{Admitted, Role};
 use crate::bindings::roles::describe as wit;
-use crate::text::{PluginText, Redactor};
+use crate::redact::Redactor;
+use crate::text::PluginText;
 use thiserror::Error;
 
 /// The longest summary that is kept.

@@ -4,7 +4,8 @@ use crate::bindings::types;
 use crate::files::Lost;
 use crate::host::{Host, HostFailed, OutOfTime};
 use crate::limiter::Refused;
-use crate::text::{PluginText, Redactor};
+use crate::redact::Redactor;
+use crate::text::PluginText;
 use crossdock_engine::ports::{CallError, PortError, RefusalKind};
 use crossdock_model::{ErrorClass, Failure, Fault, FaultKind};
 use wasmtime::{Trap, WasmBacktrace};
@@ -169,7 +170,7 @@ fn interruption(error: &wasmtime::Error, call: &str, host: &Host) -> (FaultKind,
         return (FaultKind::Trap, format!("the plugin {plugin} ended itself with exit code {code} in {call}"));
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {
-        let text = match panic_message(&host.capture.text()) {
+        let text = match panic_message(&captured(host)) {
             Some(panic) => format!("the plugin {plugin} panicked in {call}: {panic}"),
             None => format!("the plugin {plugin} trapped in {call}: {trap}"),
         };
@@ -191,6 +192,22 @@ fn panic_message(stderr: &str) -> Option<String> {
     stderr[at..].lines().nth(1).map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)
 }
 
+/// What the plugin wrote last, without secrets, and without a beginning that may be the rest of one.
+fn captured(host: &Host) -> String {
+    let redactor = host.identity.secrets.redactor();
+    let (text, cut) = host.capture.text();
+    whole_lines(&text, cut, &redactor)
+}
+
+fn whole_lines(text: &str, cut: bool, redactor: &Redactor) -> String {
+    let whole = match text.split_once('\n') {
+        _ if !cut => text,
+        Some((_, lines)) => lines,
+        None => &text[text.ceil_char_boundary(redactor.longest())..],
+    };
+    redactor.redact(whole).into_owned()
+}
+
 /// The last lines of a text.
 fn tail(text: String, max_bytes: usize) -> String {
     let Some(from) = text.len().checked_sub(max_bytes) else { return text };
@@ -200,7 +217,7 @@ fn tail(text: String, max_bytes: usize) -> String {
 
 /// What the plugin wrote before, and where it was.
 fn detail(error: &wasmtime::Error, host: &Host) -> Option<String> {
-    let mut text = tail(host.capture.text(), DETAIL_MAX_BYTES / 2);
+    let mut text = tail(captured(host), DETAIL_MAX_BYTES / 2);
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
         let names: Vec<_> =
             backtrace.frames().iter().filter_map(|frame| frame.func_name()).take(8).map(str::to_owned).collect();
@@ -226,6 +243,17 @@ mod tests {
         assert_eq!(panic_message(stderr).as_deref(), Some("no such thing"));
         assert_eq!(panic_message("thread 'main' panicked at src/lib.rs:3:9:"), None);
         assert_eq!(panic_message("nothing of the kind"), None);
+    }
+
+    #[test]
+    fn a_secret_that_was_cut_at_its_beginning_leaves_no_rest() {
+        let redactor = Redactor::new([("KEY", &b"canary-1"[..])]);
+        let check = |text: &str, cut, expected: &str| assert_eq!(whole_lines(text, cut, &redactor), expected);
+        check("canary-1 said\n", false, "[secret KEY] said\n");
+        check("ary-1 said\ncanary-1\n", true, "[secret KEY]\n");
+        check("ary-1 said", true, "");
+        let long = format!("ary-1{}", "x".repeat(redactor.longest()));
+        check(&long, true, "xxxxx");
     }
 
     #[test]

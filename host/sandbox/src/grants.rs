@@ -187,7 +187,7 @@ mod tests {
         assert!(!format!("{grant:?}").contains("canary"));
         let grants = Grants { secrets: vec![grant], ..Grants::default() };
         assert!(!format!("{grants:?}").contains("canary"));
-        let redactor = crate::text::Redactor::new([("A", &b"canary"[..])]);
+        let redactor = crate::redact::Redactor::new([("A", &b"canary"[..])]);
         assert!(!format!("{redactor:?}").contains("canary"));
     }
 }

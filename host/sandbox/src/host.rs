@@ -8,6 +8,7 @@ use crate::grants::Origin;
 use crate::http_client::HttpClient;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
+use crate::log_rate::{LeftOut, LogRate};
 use crate::request_limits::RequestLimits;
 use crate::secret_values::SecretValues;
 use crate::stderr::Capture;
@@ -34,6 +35,8 @@ pub(crate) struct Identity {
     pub(crate) origins: Vec<Origin>,
     pub(crate) secrets: SecretValues,
     pub(crate) limits: Limits,
+    /// What it says in the log, over time.
+    pub(crate) log: Mutex<LogRate>,
     /// What this instance shares with others that talk to the same system.
     pub(crate) request_limits: Option<Arc<RequestLimits>>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -51,6 +54,16 @@ impl Identity {
     pub(crate) fn place(&self) -> String {
         let Self { plugin, step, route, .. } = self;
         if route.is_empty() { plugin.clone() } else { format!("{plugin} at step {step} of route {route}") }
+    }
+
+    /// Tells what limits left out, together with what was left out before and not told yet: at most once a second,
+    /// but for the last time.
+    pub(crate) fn leave_out(&self, left_out: LeftOut, last: bool) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(LeftOut { messages, metrics }) = log.leave_out(left_out, last, Instant::now()) {
+            let Self { route, step, plugin, .. } = self;
+            tracing::warn!(%route, %step, %plugin, "left out {messages} log messages and {metrics} metrics: more than a call or an instance may say");
+        }
     }
 }
 
@@ -227,12 +240,12 @@ impl Host {
         }
     }
 
-    /// Tells, once a call, what its limits left out.
-    pub(crate) fn note_left_out(&self) {
-        let (messages, metrics) = (self.call.log_left_out, self.call.metrics_left_out);
+    /// Notes at the end of a call what its limits left out.
+    pub(crate) fn note_left_out(&mut self) {
+        let call = &mut self.call;
+        let (messages, metrics) = (std::mem::take(&mut call.log_left_out), std::mem::take(&mut call.metrics_left_out));
         if messages > 0 || metrics > 0 {
-            let Identity { route, step, plugin, .. } = &*self.identity;
-            tracing::warn!(%route, %step, %plugin, "left out {messages} log messages and {metrics} metrics over the limit of a call");
+            self.identity.leave_out(LeftOut { messages, metrics }, false);
         }
     }
 

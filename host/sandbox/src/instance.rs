@@ -201,7 +201,7 @@ async fn instantiate(
         Ok((functions, description))
     };
     let done = within(&deadline, limits, entry).await;
-    store.data().note_left_out();
+    store.data_mut().note_left_out();
     done.map_err(|verdict| fault::judge(verdict, "describe", store.data()))
 }
 
@@ -247,7 +247,7 @@ impl Keeper {
         Self { loaded, identity, dirs, settings, slot: tokio::sync::Mutex::new(None) }
     }
 
-    pub(crate) fn redactor(&self) -> Arc<crate::text::Redactor> {
+    pub(crate) fn redactor(&self) -> Arc<crate::redact::Redactor> {
         self.identity.secrets.redactor()
     }
 
@@ -387,6 +387,7 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
+        self.identity.leave_out(crate::log_rate::LeftOut::default(), true);
         // Nobody else can hold the slot: every call keeps the keeper alive.
         let Some(mut live) = self.slot.get_mut().take() else { return };
         let task = async move {

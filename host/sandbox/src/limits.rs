@@ -74,6 +74,10 @@ impl Limits {
     pub const PARTS_MAX: usize = 64;
     /// What all live instances of a sandbox may have together, unless it is set up otherwise: 2 GiB.
     pub const MEMORY_TOTAL_MAX_BYTES: u64 = 2 << 30;
+    /// Log messages of one instance over time: 100 a second. After a pause ten seconds' worth may come at once.
+    pub const LOG_PER_SECOND: f64 = 100.0;
+    /// Bytes of these messages: 26,214 a second. After a pause ten seconds' worth, 256 KiB, may come at once.
+    pub const LOG_BYTES_PER_SECOND: f64 = 26_214.4;
     /// How many compiled plugins the cache keeps.
     pub const CACHE_MAX_ENTRIES: usize = 256;
 }

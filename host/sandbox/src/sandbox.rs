@@ -10,18 +10,20 @@ use crate::host::Identity;
 use crate::http_client::HttpClient;
 use crate::imports;
 use crate::instance::{Exports, Loaded, describe_alone};
+use crate::known_secrets::KnownSecrets;
 use crate::limits::{CompileLimits, Limits};
 use crate::machine::{self, Threads};
 use crate::plugin::{Plugin, PluginFile};
+use crate::redact::Redactor;
 use crate::secret_values::SecretValues;
 use crate::shared::Shared;
-use crate::text::{PluginText, Redactor};
+use crate::text::PluginText;
 use crossdock_engine::ports::{CallError, Clock};
 use crossdock_model::{ErrorClass, Explained};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use thiserror::Error;
 use wasmtime::component::{Component, Linker};
 
@@ -40,6 +42,8 @@ pub struct SandboxConfig {
     /// The memories and tables of all live instances together, in bytes; [`Limits::MEMORY_TOTAL_MAX_BYTES`] unless
     /// set otherwise.
     pub memory_total_max_bytes: u64,
+    /// The secrets that are taken out of all that plugins say. Those of its own plugins are told here as well.
+    pub secrets: KnownSecrets,
     /// The clock that plugins see.
     pub clock: Arc<dyn Clock>,
     /// How many threads compute; `None` is one a core.
@@ -56,6 +60,7 @@ impl SandboxConfig {
             compile_limits: CompileLimits::default(),
             limits: Limits::default(),
             memory_total_max_bytes: Limits::MEMORY_TOTAL_MAX_BYTES,
+            secrets: KnownSecrets::default(),
             clock,
             threads: None,
         }
@@ -198,12 +203,12 @@ impl Sandbox {
         let threads = Threads::start(threads).map_err(|error| setup(&error))?;
         machine::start_ticks(&engine).map_err(|error| setup(&error))?;
         let client = Arc::new(HttpClient::default());
-        let SandboxConfig { limits, clock, compiler, compile_limits, memory_total_max_bytes, .. } = config;
+        let SandboxConfig { limits, clock, secrets, compiler, compile_limits, memory_total_max_bytes, .. } = config;
         let compiling = Compiling::new(compiler, compile_limits);
         let budget = Budget::new(memory_total_max_bytes);
         let (open_files, operations) = (OpenFiles::default(), Operations::default());
         let shared =
-            Shared { engine, linker, client, clock, cache, compiling, budget, open_files, operations, threads };
+            Shared { engine, linker, client, clock, secrets, cache, compiling, budget, open_files, operations, threads };
         Ok(Self { shared: Arc::new(shared), limits })
     }
 
@@ -272,8 +277,9 @@ impl Sandbox {
             step: String::new(),
             plugin: PluginText::line(&name, 64, &Redactor::default()).into_string(),
             origins: Vec::new(),
-            secrets: SecretValues::default(),
+            secrets: SecretValues::new(&[], shared.secrets.clone()),
             limits: self.limits,
+            log: Mutex::default(),
             request_limits: None,
             clock: shared.clock.clone(),
             client: shared.client.clone(),

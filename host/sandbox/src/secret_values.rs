@@ -1,7 +1,8 @@
 //! The values of an instance's secrets: those from files are read anew when their file has changed.
 
 use crate::grants::{SecretGrant, SecretValue};
-use crate::text::Redactor;
+use crate::known_secrets::KnownSecrets;
+use crate::redact::{Redactor, SECRET_MIN_BYTES};
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,6 @@ use zeroize::Zeroizing;
 
 /// The largest file that is read as a secret.
 const SECRET_MAX_BYTES: usize = 64 << 10;
-/// How many values of one secret are still looked for in texts, the newest among them.
-const VALUES_KNOWN_MAX: usize = 16;
 /// For so long after a file has changed it is read at every use: two changes may have the same time.
 const UNSETTLED: Duration = Duration::from_secs(2);
 
@@ -41,21 +40,17 @@ pub fn read_secret(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// The secrets of an instance, shared by all that the host runs of it.
-#[derive(Default)]
-pub(crate) struct SecretValues(Mutex<Book>);
-
-#[derive(Default)]
-struct Book {
-    secrets: Vec<Secret>,
-    redactor: Arc<Redactor>,
+pub(crate) struct SecretValues {
+    secrets: Mutex<Vec<Secret>>,
+    known: KnownSecrets,
 }
 
 /// One secret.
 struct Secret {
     name: String,
     reveal: bool,
-    /// The newest value last; the older ones were replaced, and may still be on their way somewhere.
-    values: Vec<Value>,
+    /// As it was read last.
+    value: Option<Value>,
     file: Option<Watched>,
 }
 
@@ -69,74 +64,70 @@ struct Watched {
 }
 
 impl SecretValues {
-    pub(crate) fn new(grants: &[SecretGrant]) -> Self {
+    pub(crate) fn new(grants: &[SecretGrant], known: KnownSecrets) -> Self {
         let secret = |grant: &SecretGrant| {
-            let (values, file) = match &grant.value {
-                SecretValue::Fixed(value) => {
-                    (value.iter().cloned().map(|v| Arc::new(Zeroizing::new(v))).collect(), None)
-                }
-                SecretValue::File(path) => (Vec::new(), Some(Watched::new(path.clone()))),
+            let (value, file) = match &grant.value {
+                SecretValue::Fixed(value) => (value.clone().map(|value| Arc::new(Zeroizing::new(value))), None),
+                SecretValue::File(path) => (None, Some(Watched::new(path.clone()))),
             };
-            Secret { name: grant.name.clone(), reveal: grant.reveal, values, file }
-        };
-        let mut book = Book { secrets: grants.iter().map(secret).collect(), redactor: Arc::default() };
-        for secret in &mut book.secrets {
+            // One that could not be told from ordinary text is none.
+            let value = value.filter(|value| value.len() >= SECRET_MIN_BYTES);
+            let mut secret = Secret { name: grant.name.clone(), reveal: grant.reveal, value, file };
             secret.look();
-        }
-        book.redactor = book.redactor_of_all();
-        Self(Mutex::new(book))
+            secret
+        };
+        let secrets: Vec<Secret> = grants.iter().map(secret).collect();
+        known.learn(secrets.iter().filter_map(Secret::named));
+        Self { secrets: Mutex::new(secrets), known }
     }
 
     /// The place of a secret.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.book().secrets.iter().position(|secret| secret.name == name)
+        self.secrets().iter().position(|secret| secret.name == name)
     }
 
     /// Whether the plugin may see the value.
     pub(crate) fn reveals(&self, position: usize) -> bool {
-        self.book().secrets.get(position).is_some_and(|secret| secret.reveal)
+        self.secrets().get(position).is_some_and(|secret| secret.reveal)
     }
 
     /// The value as it is now. One whose file is gone, empty or unreadable at the moment is the one that was read
     /// last: it may be about to be replaced.
     pub(crate) fn value(&self, position: usize) -> Option<Value> {
-        let mut book = self.book();
-        let secret = book.secrets.get_mut(position)?;
-        let changed = secret.look();
-        let value = secret.values.last().cloned();
-        if changed {
+        let mut secrets = self.secrets();
+        let secret = secrets.get_mut(position)?;
+        if secret.look() {
             // Before the value is used anywhere, so that it is known wherever it comes back.
-            book.redactor = book.redactor_of_all();
+            self.known.learn(secret.named());
         }
-        value
+        secret.value.clone()
     }
 
-    /// Knows the values as they are and as they were.
+    /// Knows these values and those of all other plugins, as they are and as they were.
     pub(crate) fn redactor(&self) -> Arc<Redactor> {
-        self.book().redactor.clone()
+        self.known.redactor()
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Book {
-    fn redactor_of_all(&self) -> Arc<Redactor> {
-        let values = self
-            .secrets
-            .iter()
-            .flat_map(|secret| secret.values.iter().map(|value| (secret.name.as_str(), value.as_slice())));
-        Arc::new(Redactor::new(values))
+    fn secrets(&self) -> MutexGuard<'_, Vec<Secret>> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Secret {
+    fn named(&self) -> Option<(&str, &[u8])> {
+        Some((self.name.as_str(), self.value.as_ref()?.as_slice()))
+    }
+
     /// Reads the file if it changed; whether there is a new value.
     fn look(&mut self) -> bool {
         let Some(file) = &mut self.file else { return false };
-        let read = match file.read_if_changed(self.values.is_empty()) {
-            Ok(Some(read)) if !read.is_empty() => read,
+        let read = match file.read_if_changed(self.value.is_none()) {
+            Ok(Some(read)) if read.len() >= SECRET_MIN_BYTES => read,
+            Ok(Some(read)) if !read.is_empty() => {
+                let path = file.path.display();
+                tracing::warn!(secret = %self.name, %path, "the file of a secret holds less than {SECRET_MIN_BYTES} bytes, which could not be kept out of texts; the value read last goes on");
+                return false;
+            }
             Ok(_) => return false,
             Err(error) => {
                 if !std::mem::replace(&mut file.told, true) {
@@ -146,13 +137,10 @@ impl Secret {
                 return false;
             }
         };
-        if self.values.last().is_some_and(|value| **value == read) {
+        if self.value.as_ref().is_some_and(|value| **value == read) {
             return false;
         }
-        self.values.retain(|value| **value != read);
-        self.values.push(Arc::new(read));
-        let too_many = self.values.len().saturating_sub(VALUES_KNOWN_MAX);
-        self.values.drain(..too_many);
+        self.value = Some(Arc::new(read));
         true
     }
 }
@@ -223,10 +211,10 @@ mod tests {
     fn check(steps: &[(Option<&str>, Option<&str>)]) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        let secrets = SecretValues::new(&[
-            grant("FIXED", Some(b"fixed-value".to_vec()).into()),
-            grant("TOKEN", SecretValue::File(path.clone())),
-        ]);
+        let secrets = SecretValues::new(
+            &[grant("FIXED", Some(b"fixed-value".to_vec()).into()), grant("TOKEN", SecretValue::File(path.clone()))],
+            KnownSecrets::default(),
+        );
         for (number, (content, expected)) in steps.iter().enumerate() {
             match content {
                 Some(content) => fs::write(&path, content).unwrap(),
@@ -254,6 +242,8 @@ mod tests {
             (None, Some("first-1")),
             (Some(""), Some("first-1")),
         ]);
+        // Too short to be one.
+        check(&[(Some("one"), None), (Some("first-1"), Some("first-1")), (Some("two"), Some("first-1"))]);
         check(&[(Some("new-1"), Some("new-1")), (None, Some("new-1")), (Some("new-2"), Some("new-2"))]);
         // Back to an old one.
         check(&[(Some("old-1"), Some("old-1")), (Some("new-2"), Some("new-2")), (Some("old-1"), Some("old-1"))]);
@@ -264,11 +254,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, next) = (folder.path().join("token"), folder.path().join("next"));
         fs::write(&path, "value-1").unwrap();
-        let secrets = SecretValues::new(&[grant("TOKEN", SecretValue::File(path.clone()))]);
+        let secrets = SecretValues::new(&[grant("TOKEN", SecretValue::File(path.clone()))], KnownSecrets::default());
         {
             // As if its time were over in which it is read at every use.
-            let mut book = secrets.book();
-            book.secrets[0].file.as_mut().unwrap().settled_at = Instant::now();
+            secrets.secrets()[0].file.as_mut().unwrap().settled_at = Instant::now();
         }
         fs::write(&next, "value-2").unwrap();
         fs::rename(&next, &path).unwrap();
@@ -280,25 +269,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         fs::write(&path, "value-1").unwrap();
-        let secrets = SecretValues::new(&[grant("TOKEN", SecretValue::File(path.clone()))]);
+        let secrets = SecretValues::new(&[grant("TOKEN", SecretValue::File(path.clone()))], KnownSecrets::default());
         fs::write(&path, vec![b'x'; SECRET_MAX_BYTES + 1]).unwrap();
         assert_eq!(secrets.value(0).unwrap().as_slice(), b"value-1");
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert_eq!(secrets.value(0).unwrap().as_slice(), b"value-1");
-    }
-
-    #[test]
-    fn old_values_are_known_up_to_a_limit() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("token");
-        let secrets = SecretValues::new(&[grant("TOKEN", SecretValue::File(path.clone()))]);
-        for number in 0..100 {
-            fs::write(&path, format!("value-number-{number:03}")).unwrap();
-            assert!(secrets.value(0).is_some());
-        }
-        let book = secrets.book();
-        assert_eq!(book.secrets[0].values.len(), VALUES_KNOWN_MAX);
-        assert_eq!(book.redactor.redact("value-number-098"), "[secret TOKEN]");
     }
 }

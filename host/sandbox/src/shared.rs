@@ -7,8 +7,10 @@ use crate::fault;
 use crate::files::{OpenFiles, Operations};
 use crate::host::Host;
 use crate::http_client::HttpClient;
+use crate::known_secrets::KnownSecrets;
 use crate::machine::Threads;
-use crate::text::{PluginText, Redactor};
+use crate::redact::Redactor;
+use crate::text::PluginText;
 use crossdock_engine::ports::{CallError, Clock};
 use std::any::Any;
 use std::future::Future;
@@ -28,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) linker: Linker<Host>,
     pub(crate) client: Arc<HttpClient>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// All secrets that were read, whichever plugin may use them.
+    pub(crate) secrets: KnownSecrets,
     pub(crate) cache: Option<Cache>,
     pub(crate) compiling: Compiling,
     /// The memory that all live instances have together.

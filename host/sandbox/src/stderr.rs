@@ -14,8 +14,15 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 /// fail nor wait because nobody reads what it writes, and what it wrote last tells most.
 #[derive(Debug, Clone)]
 pub(crate) struct Capture {
-    kept: Arc<Mutex<Vec<u8>>>,
+    kept: Arc<Mutex<Kept>>,
     max_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    /// Something was forgotten.
+    cut: bool,
 }
 
 impl Capture {
@@ -24,21 +31,28 @@ impl Capture {
     }
 
     pub(crate) fn clear(&self) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.bytes.clear();
+        kept.cut = false;
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// The last of what was written, and whether something stood before it.
+    pub(crate) fn text(&self) -> (String, bool) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&kept[kept.len().saturating_sub(self.max_bytes)..]).into_owned()
+        let from = kept.bytes.len().saturating_sub(self.max_bytes);
+        (String::from_utf8_lossy(&kept.bytes[from..]).into_owned(), from > 0 || kept.cut)
     }
 
     fn keep(&self, bytes: &[u8]) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend_from_slice(&bytes[bytes.len().saturating_sub(self.max_bytes)..]);
+        let from = bytes.len().saturating_sub(self.max_bytes);
+        kept.cut |= from > 0;
+        kept.bytes.extend_from_slice(&bytes[from..]);
         // Forgetting is done in large pieces, so that it costs nothing per write.
-        if kept.len() > self.max_bytes.saturating_mul(2) {
-            let over = kept.len() - self.max_bytes;
-            kept.drain(..over);
+        if kept.bytes.len() > self.max_bytes.saturating_mul(2) {
+            let over = kept.bytes.len() - self.max_bytes;
+            kept.bytes.drain(..over);
+            kept.cut = true;
         }
     }
 }
@@ -102,14 +116,16 @@ mod tests {
     fn the_last_bytes_are_kept() {
         let capture = Capture::new(8);
         capture.keep(b"0123456789");
-        assert_eq!(capture.text(), "23456789");
+        assert_eq!(capture.text(), ("23456789".to_owned(), true));
         for n in 0..100 {
             capture.keep(format!("{n:02}").as_bytes());
         }
-        assert_eq!(capture.text(), "96979899");
+        assert_eq!(capture.text(), ("96979899".to_owned(), true));
         capture.clear();
-        assert_eq!(capture.text(), "");
+        assert_eq!(capture.text(), (String::new(), false));
         capture.keep(b"abc");
-        assert_eq!(capture.text(), "abc");
+        assert_eq!(capture.text(), ("abc".to_owned(), false));
+        capture.keep(b"defghi");
+        assert_eq!(capture.text(), ("bcdefghi".to_owned(), true));
     }
 }

@@ -13,6 +13,7 @@ impl Host {
         let is_name = (1..=NAME_MAX_BYTES).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         let is_known = self.metric_names.contains(name);
+        let is_name = is_name && (is_known || self.identity.secrets.redactor().held_by(name.as_bytes()).is_none());
         if !is_name || (!is_known && self.metric_names.len() >= NAMES_MAX) {
             self.call.metrics_left_out += 1;
             return false;

@@ -37,4 +37,12 @@ fn a_token_that_is_replaced_counts_from_the_next_request_on() {
     let refused = write("first-token;other-token;third-token http://127.0.0.1/");
     let message = &refused.failures[0].1.message;
     assert!(message.contains("[secret TOKEN];[secret TOKEN];[secret TOKEN]"), "{message}");
+
+    // Also where another plugin says them, which was granted none.
+    let other = wait(guest("guest-destination").destination(with_grant(&server.origin, "http"))).unwrap();
+    let keys: Column = ["k"].into_iter().collect();
+    let told = batch(&["first-token;other-token;Zmlyc3QtdG9rZW4= http://127.0.0.1/"]);
+    let refused = wait(other.write(told, keys, WriteOptions { stop_at_first_failure: false })).unwrap().0;
+    let message = &refused.failures[0].1.message;
+    assert!(message.contains("[secret TOKEN];[secret TOKEN];[secret TOKEN]"), "{message}");
 }

@@ -54,7 +54,7 @@ pub use quarantine::Quarantined;
 pub use reader::{
     AttemptDetail, ChunkEntry, Cursor, EventFilter, EventOrder, FAILURE_GROUPS_MAX, FailureGroup, FailureGroups,
     HandlerNumbers, InFlight, LedgerReader, LoggedEvent, Page, RecordDetail, RecordFilter, RecordFound, RecordSummary,
-    Records, RollbackNumbers, RouteStanding, RunDetail, RunSummary, TaskDetail,
+    Records, Redact, RollbackNumbers, RouteStanding, RunDetail, RunSummary, TaskDetail, redact_json,
 };
 pub use restore::{RestoreOptions, RestoreReport, restore};
 pub use retention::Retention;

@@ -8,10 +8,12 @@ mod groups;
 mod log;
 pub(crate) mod records;
 mod runs;
+mod shown;
 mod summary;
 mod types;
 
 pub use groups::FAILURE_GROUPS_MAX;
+pub use shown::{Redact, redact_json};
 pub(crate) use summary::{CHUNK_COLUMNS, ChunkMeta, read_chunk};
 pub use types::{
     AttemptDetail, ChunkEntry, Cursor, EventFilter, EventOrder, FailureGroup, FailureGroups, HandlerNumbers, InFlight,
@@ -27,8 +29,9 @@ use crate::quarantine::{self, Quarantined};
 use crate::schema;
 use crossdock_model::{RecordId, RouteName, RunId};
 use rusqlite::Connection;
+use shown::Shown;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most entries that one page can have; a greater limit is taken as this one.
 pub(crate) const PAGE_MAX: u32 = 10_000;
@@ -81,6 +84,7 @@ impl Iterator for Records<'_> {
 pub struct LedgerReader {
     dir: PathBuf,
     conn: Mutex<Connection>,
+    redact: Option<Arc<dyn Redact>>,
 }
 
 impl LedgerReader {
@@ -91,7 +95,14 @@ impl LedgerReader {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, LedgerError> {
         let dir = dir.as_ref().to_owned();
         let conn = Mutex::new(schema::open_to_read(&dir)?);
-        Ok(Self { dir, conn })
+        Ok(Self { dir, conn, redact: None })
+    }
+
+    /// The same reader, with all its answers fit to be shown: every text and all content in them goes through
+    /// `redact`, but for ids, which are asked for again.
+    #[must_use]
+    pub fn showing(self, redact: Arc<dyn Redact>) -> Self {
+        Self { redact: Some(redact), ..self }
     }
 
     /// Records that a filter lets through: first those with a row of their own, the newest change first; then those
@@ -263,12 +274,17 @@ impl LedgerReader {
         WriterLock::is_held(&self.dir)
     }
 
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+    fn ask<T: Shown>(&self, question: impl FnOnce(&Connection) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
         let mut conn = self.conn.lock().unwrap_or_else(PoisonError::into_inner);
         schema::limit_time(&mut conn)?;
         let moment = conn.transaction()?;
         let answer = question(&moment);
         moment.finish()?;
-        answer
+        drop(conn);
+        let mut answer = answer?;
+        if let Some(redact) = &self.redact {
+            answer.show(&**redact);
+        }
+        Ok(answer)
     }
 }

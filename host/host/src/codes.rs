@@ -34,6 +34,7 @@ codes! {
     "host-internal",
     "host-no-project",
     "host-route-not-found",
+    "host-secret-too-short",
     "host-secret-unreadable",
     "host-source-not-operational",
     "lock-unwritable",

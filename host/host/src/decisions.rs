@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::load::Loaded;
 use crate::run::Running;
+use crate::secrets::redact;
 use crate::sharing::RouteTurn;
 use crate::world::SystemClock;
 use crossdock_engine::plan::Entry;
@@ -168,7 +169,7 @@ impl Host {
     /// When none is quarantined there.
     pub async fn release_plugin(&self, route: &RouteName, step: &StepName, reason: &str) -> Result<(), Error> {
         let ledger = self.ledger()?;
-        if ledger.release(route.clone(), step.clone(), reason.to_owned(), SystemClock.now()).await? {
+        if ledger.release(route.clone(), step.clone(), redact(reason).into_owned(), SystemClock.now()).await? {
             return Ok(());
         }
         let known = ledger.reader()?.quarantined(route)?;
@@ -186,7 +187,7 @@ impl Host {
     /// # Errors
     /// When there is no ledger or it cannot be read.
     pub fn steps_of(&self, run: &RunId) -> Result<Vec<StepName>, Error> {
-        let Some(run) = self.reports()?.run(run)? else { return Ok(Vec::new()) };
+        let Some(run) = self.reader()?.run(run)? else { return Ok(Vec::new()) };
         // It was checked before it was run; a later version may have other rules, and the order is not worth failing for.
         let route = RouteFile::parse("recorded", &run.definition);
         Ok(route.map(|route| route.steps().iter().map(|step| step.name.clone()).collect()).unwrap_or_default())
@@ -211,7 +212,8 @@ impl Host {
         if selection.records.is_empty() {
             return Err(none_fits("none fits"));
         }
-        let decision = Decision { status, reason: reason.to_owned(), target_id, destinations, at: SystemClock.now() };
+        let decision =
+            Decision { status, reason: redact(reason).into_owned(), target_id, destinations, at: SystemClock.now() };
         Ok(self.ledger()?.decide(selection.route.clone(), selection.ids(), decision).await?)
     }
 }

@@ -1,5 +1,6 @@
 //! The one error of the façade.
 
+use crate::secrets::{clean, serialize_clean};
 use crossdock_engine::ports::PortError;
 use crossdock_ledger::LedgerError;
 use crossdock_model::{ErrorClass, Explained};
@@ -7,7 +8,7 @@ use crossdock_route::Mistakes;
 use serde::Serialize;
 use std::fmt;
 
-/// The host could not do what it was asked. What plugins say of records is never an error but a status.
+/// The host could not do what it was asked. Holds no secret that was read when it was made. What plugins say of records is never an error but a status.
 #[derive(Debug, Clone, Serialize)]
 pub struct Error {
     code: String,
@@ -16,21 +17,22 @@ pub struct Error {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_clean")]
     mistakes: Option<Box<Mistakes>>,
 }
 
 impl Error {
     pub(crate) fn new(code: &str, class: ErrorClass, message: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), class, message: message.into(), fix: Some(fix.into()), mistakes: None }
+        let (message, fix) = (clean(message.into()), Some(clean(fix.into())));
+        Self { code: code.to_owned(), class, message, fix, mistakes: None }
     }
 
     pub(crate) fn explained(error: &impl Explained) -> Self {
         Self {
             code: error.code().to_owned(),
             class: error.class(),
-            message: error.to_string(),
-            fix: error.fix(),
+            message: clean(error.to_string()),
+            fix: error.fix().map(clean),
             mistakes: None,
         }
     }
@@ -56,7 +58,7 @@ impl Error {
     /// The mistakes of a route or project file, each with line, caret and fix, as text for people.
     #[must_use]
     pub fn render_mistakes(&self, color: bool) -> Option<String> {
-        self.mistakes.as_ref().map(|mistakes| mistakes.render(color))
+        self.mistakes.as_ref().map(|mistakes| clean(mistakes.render(color)))
     }
 }
 

@@ -2,8 +2,10 @@
 
 use crate::error::Error;
 use crate::host::Host;
+use crate::secrets::redact;
 use crossdock_ledger::{FailureGroup, RecordFilter, RecordSummary};
 use crossdock_model::{ErrorClass, Timestamp};
+use crossdock_sandbox::is_unfit;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -43,8 +45,10 @@ pub enum Csv<'w> {
 impl Host {
     /// Writes all records that a filter lets through as CSV, a line each below a line of headings, in the order of
     /// [`LedgerReader::records`](crate::LedgerReader::records). Holds a page of them in memory at a time. Text that a
-    /// spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, a tab or a carriage return) has a `'`
-    /// put before it. Answers with the number of records.
+    /// spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, one of their wide forms, a tab or a line
+    /// break, perhaps after blanks) has a `'` put before it: also an id like `-17`, so a program that reads ids from
+    /// here takes off one `'` that stands before such a character. Control characters and characters that hide or turn
+    /// text around are escaped; secrets are replaced by their names. Answers with the number of records.
     ///
     /// # Errors
     /// When the ledger cannot be read or the file not be written.
@@ -124,13 +128,18 @@ fn write_line(out: &mut dyn Write, fields: &[String]) -> io::Result<()> {
     out.write_all(b"\r\n")
 }
 
-/// A field as it stands in the file: no formula, and quoted if it has to be.
+/// What a spreadsheet takes for the beginning of a formula: the usual signs, and their wide forms.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
+/// A field as it stands in the file: without secrets, no formula, no unfit characters, and quoted if it has to be.
 fn field_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+    if text.trim_start_matches(' ').starts_with(FORMULA) {
         out.push('\'');
     }
-    out.push_str(text);
+    for c in redact(text).chars() {
+        if is_unfit(c) && !matches!(c, '\n' | '\r' | '\t') { out.extend(c.escape_default()) } else { out.push(c) }
+    }
     if out.contains([',', '"', '\r', '\n']) || out.starts_with(' ') || out.ends_with(' ') {
         return format!("\"{}\"", out.replace('"', "\"\""));
     }
@@ -203,6 +212,10 @@ mod tests {
         check("-17", "'-17");
         check("@SUM(A1)", "'@SUM(A1)");
         check("\t=1", "'\t=1");
+        check("  =1+1", "'  =1+1");
+        check("＝1+1", "'＝1+1");
+        check("'=1", "'=1");
+        check("a\u{202e}b\u{1b}[2Jc\u{0}", "a\\u{202e}b\\u{1b}[2Jc\\u{0}");
         check("=HYPERLINK(\"x\",\"y\")", "\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\"");
         check("a=1", "a=1");
     }

@@ -6,11 +6,12 @@ use crate::pins::Pins;
 use crate::project::{OpenProject, find_project, read_route};
 use crate::reach::OwnFiles;
 use crate::run::{Running, start};
+use crate::secrets::{clean, clean_failure, everything, known, redact_json};
 use crate::sharing::{Connectors, RouteTurn, RoutesInUse};
 use crate::world::SystemClock;
 use crossdock_engine::plan::Entry;
 use crossdock_engine::ports::{Abilities, Atomicity, CallError, Cause, Clock, Idempotency, Ledger};
-use crossdock_ledger::{LedgerReader, LedgerStore, OpenOptions, Quarantined, VerifyReport};
+use crossdock_ledger::{LedgerReader, LedgerStore, OpenOptions, Quarantined, VerifyReport, Violation};
 use crossdock_model::{ErrorClass, Failure, RouteName, StepName};
 use crossdock_route::Route;
 use crossdock_sandbox::{CompileLimits, Compiler, Sandbox, SandboxConfig, Want};
@@ -41,7 +42,8 @@ pub struct HostOptions {
 
 /// A project, ready to run its routes and to tell what became of their records.
 ///
-/// Opening one touches nothing but the project file. The ledger is opened for writing by the first call that
+/// Opening one touches nothing but the project file and the files of the secrets that it names, so that they are
+/// known wherever they come up. The ledger is opened for writing by the first call that
 /// needs it, and kept until the host is dropped; only one process can have it.
 pub struct Host {
     project: Option<OpenProject>,
@@ -225,28 +227,36 @@ impl Host {
         if plugin.exports_probe() {
             exports.push("probe");
         }
+        let mut settings_schema = description.settings_schema.clone();
+        redact_json(&mut settings_schema);
         Ok(PluginReport {
             path: path.to_path_buf(),
             name: description.name.clone(),
             version: description.version.clone(),
             contract: plugin.contract_version().to_owned(),
-            summary: description.summary.clone(),
+            summary: clean(description.summary.clone()),
             role: description.role.as_str().to_owned(),
             exports,
-            wants: description.wants.iter().map(want_in_words).collect(),
+            wants: description.wants.iter().map(want_in_words).map(clean).collect(),
             imports: plugin.imports().to_vec(),
             max_batch: description.max_batch,
-            settings_schema: description.settings_schema.clone(),
+            settings_schema,
             digest: plugin.digest().to_owned(),
             size_bytes: plugin.size_bytes(),
         })
     }
 
-    /// Answers questions about what happened. Needs no lock: another process may be running routes.
+    /// Answers questions about what happened. Needs no lock: another process may be running routes. The answers hold
+    /// none of the project's secrets, not even where records do; ids of records are as they are.
     ///
     /// # Errors
     /// When there is no ledger, or it cannot be read.
     pub fn reports(&self) -> Result<LedgerReader, Error> {
+        Ok(self.reader()?.showing(everything()))
+    }
+
+    /// As [`Host::reports`], with answers as they are in the ledger: for what is put to use and not handed out.
+    pub(crate) fn reader(&self) -> Result<LedgerReader, Error> {
         Ok(LedgerReader::open(&self.data)?)
     }
 
@@ -255,7 +265,7 @@ impl Host {
     /// # Errors
     /// When there is no ledger, or it cannot be read at all. What is wrong in it is in the report.
     pub fn verify(&self) -> Result<VerifyReport, Error> {
-        Ok(crossdock_ledger::verify(&self.data)?)
+        Ok(clean_verified(crossdock_ledger::verify(&self.data)?))
     }
 
     pub(crate) fn project(&self) -> Result<&OpenProject, Error> {
@@ -361,6 +371,7 @@ impl Host {
                 time_max_s: said.compile_time_max_s.unwrap_or(compile.time_max_s),
                 ..compile
             },
+            secrets: known().clone(),
             ..default
         };
         let sandbox = Arc::new(Sandbox::new(config).map_err(|error| Error::explained(&error))?);
@@ -446,8 +457,8 @@ pub(crate) async fn check_connectors(loaded: &Loaded, handlers: bool) -> Result<
         };
         let failure = match result.answer {
             Ok(()) => None,
-            Err(CallError::Refused { failure, .. }) => Some(failure),
-            Err(CallError::Fault(fault)) => Some(fault.failure()),
+            Err(CallError::Refused { failure, .. }) => Some(clean_failure(failure)),
+            Err(CallError::Fault(fault)) => Some(clean_failure(fault.failure())),
             Err(CallError::Host(error)) => return Err(error.into()),
         };
         reports.push(ConnectorReport {
@@ -458,6 +469,12 @@ pub(crate) async fn check_connectors(loaded: &Loaded, handlers: bool) -> Result<
         });
     }
     Ok(reports)
+}
+
+/// What was found in a ledger, fit to be handed out.
+pub(crate) fn clean_verified(report: VerifyReport) -> VerifyReport {
+    let clean = |found: Violation| Violation { message: clean(found.message), ..found };
+    VerifyReport { violations: report.violations.into_iter().map(clean).collect(), ..report }
 }
 
 fn want_in_words(want: &Want) -> String {

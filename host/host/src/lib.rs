@@ -29,6 +29,7 @@ mod project;
 mod reach;
 mod resync;
 mod run;
+mod secrets;
 mod settings;
 mod sharing;
 mod spec;
@@ -51,7 +52,7 @@ pub use crossdock_model::{
     RouteName, RunId, RunStatus, Status, StepName, Timestamp,
 };
 pub use crossdock_route::LockedPlugin;
-pub use crossdock_sandbox::{Compiler, compile_if_asked};
+pub use crossdock_sandbox::{Compiler, SECRET_MIN_BYTES, compile_if_asked, is_unfit};
 pub use decisions::{Resolution, RollbackStanding, Undoing};
 pub use error::Error;
 pub use export::Csv;
@@ -61,4 +62,5 @@ pub use plan::{PlannedRecord, ResyncPlan, Verdict};
 pub use project::{LOCK_FILE, PROJECT_FILE, find_project};
 pub use resync::{Definition, Resync};
 pub use run::{Canceller, HandlerReport, RunReport, Running, StepReport};
+pub use secrets::{redact, redact_bytes, redact_json};
 pub use upkeep::{PruneClass, PrunePlan};

@@ -1,9 +1,10 @@
 //! A project on disk: its folder, its files, its plugins and secrets.
 
 use crate::error::Error;
+use crate::secrets::{is_too_short, known};
 use crossdock_model::{ErrorClass, PluginName, RouteName};
-use crossdock_route::{Project, ProjectFile, Route, RouteFile, SecretFrom};
-use crossdock_sandbox::{SecretValue, read_secret};
+use crossdock_route::{Project, ProjectFile, Route, RouteFile, SecretEntry, SecretFrom};
+use crossdock_sandbox::{SECRET_MIN_BYTES, SecretValue, read_secret};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +35,20 @@ impl OpenProject {
         let path = folder.join(PROJECT_FILE);
         let text = read_text(&path, "project file")?;
         let file = ProjectFile::parse(&path.display().to_string(), &text)?;
-        Ok(Self { folder: folder.to_path_buf(), file })
+        let project = Self { folder: folder.to_path_buf(), file };
+        project.learn_secrets();
+        Ok(project)
+    }
+
+    /// Reads the secrets that the project names, so that they are known wherever they come up. Those that are not
+    /// there at the moment are read when a plugin is to use them, and so are those of pipes, which give them once.
+    fn learn_secrets(&self) {
+        let read = |entry: &SecretEntry| {
+            let is_once = matches!(&entry.from, SecretFrom::File(path) if !self.resolve(path).is_file());
+            if is_once { None } else { Some((entry.name.clone(), self.read_secret(&entry.name).ok()??)) }
+        };
+        let secrets: Vec<_> = self.file.secrets().iter().filter_map(read).collect();
+        known().learn(secrets.iter().map(|(name, value)| (name.as_str(), value.as_slice())));
     }
 
     /// A path as it is written in the project or in a route.
@@ -46,11 +60,29 @@ impl OpenProject {
         self.file.plugin(name).map(|entry| self.resolve(&entry.path))
     }
 
-    /// The value of a secret, if the project has one at the moment.
+    /// The value of a secret, if the project has one at the moment; an empty one is none.
     ///
     /// # Errors
-    /// When its file is there and cannot be read.
+    /// When its file is there and cannot be read, or the value is too short to be kept out of texts.
     pub(crate) fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let Some(value) = self.read_secret(name)?.filter(|value| !value.is_empty()) else { return Ok(None) };
+        if is_too_short(&value) {
+            return Err(Error::new(
+                "host-secret-too-short",
+                ErrorClass::InvalidInput,
+                format!(
+                    "reading secret {name}: it has {} bytes, and with fewer than {SECRET_MIN_BYTES} it could not be \
+                     kept out of logs and reports",
+                    value.len()
+                ),
+                "Check that it holds what it should; give it a longer value in the other system if it does.",
+            ));
+        }
+        known().learn([(name, value.as_slice())]);
+        Ok(Some(value))
+    }
+
+    fn read_secret(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let Some(entry) = self.file.secret(name) else { return Ok(None) };
         match &entry.from {
             SecretFrom::Env(variable) => Ok(std::env::var_os(variable).map(|value| value.into_encoded_bytes())),

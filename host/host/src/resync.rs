@@ -50,7 +50,7 @@ impl Host {
     /// [`PLAN_RECORDS_MAX`](crate::PLAN_RECORDS_MAX), when several are to be given one new content, when the route
     /// has mistakes, or when the recorded definition or its plugins are not to be had.
     pub async fn plan_resync(&self, resync: &Resync) -> Result<Option<ResyncPlan>, Error> {
-        let reader = self.reports()?;
+        let reader = self.reader()?;
         let mut found = Vec::new();
         let Some(route) = each(&reader, &resync.choice, Purpose::Resync, |record| found.push(Slim::of(record)))? else {
             return Ok(None);

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::load::{Loaded, LoadedStep};
+use crate::secrets::clean_failure;
 use crate::sharing::RouteTurn;
 use crate::spec::{handler_ports, run_spec};
 use crate::world::{SystemClock, new_run_id};
@@ -206,7 +207,7 @@ impl RunReport {
             run: report.run,
             route,
             status: report.status,
-            reason: report.reason,
+            reason: report.reason.map(clean_failure),
             read: report.read,
             resumed: report.resumed,
             counts: report.counts.iter().collect(),

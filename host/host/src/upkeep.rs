@@ -1,7 +1,7 @@
 //! Looking after the ledger: pruning what is old, backups, and restoring one.
 
 use crate::error::Error;
-use crate::host::Host;
+use crate::host::{Host, clean_verified};
 use crate::world::SystemClock;
 use crossdock_engine::ports::Clock;
 use crossdock_ledger::{
@@ -97,7 +97,7 @@ impl Host {
     /// # Errors
     /// When it is no backup, or cannot be opened at all. What is wrong in it is in the report.
     pub fn verify_backup(&self, backup: &Path) -> Result<VerifyReport, Error> {
-        Ok(crossdock_ledger::verify_backup(backup)?)
+        Ok(clean_verified(crossdock_ledger::verify_backup(backup)?))
     }
 
     /// Makes the ledger from a backup, after verifying it; the backup stays as it is. What was under way in it becomes

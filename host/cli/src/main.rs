@@ -22,6 +22,7 @@ mod resync;
 mod since;
 mod summary;
 mod text;
+mod trace;
 mod upkeep;
 
 use args::{Cli, Connectors, Global, Plugin, Rollback, Verb};
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     };
     let found = if cli.global.project.is_some() { None } else { other_project(route_of(&cli.verb)) };
     let out = Out::new(&cli.global, found.as_deref());
-    out::trace(&cli.global);
+    let _trace = trace::trace(&cli.global);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -2,7 +2,8 @@
 
 use crate::args::Global;
 use crate::fail::Fail;
-use crate::text::{Paint, Table, quote};
+use crate::text::{Paint, Table, json_text, quote};
+use crossdock::redact;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
@@ -73,6 +74,10 @@ impl Out {
     /// # Errors
     /// When stdout cannot be written to.
     pub(crate) fn text(&self, text: &str) -> Result<(), Fail> {
+        self.raw(&redact(text))
+    }
+
+    fn raw(&self, text: &str) -> Result<(), Fail> {
         let mut stdout = std::io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Fail::Output(error)),
@@ -105,23 +110,25 @@ impl Out {
     /// # Errors
     /// When stdout cannot be written to.
     pub(crate) fn document(&self, value: &impl Serialize) -> Result<(), Fail> {
-        let mut text = serde_json::to_string_pretty(value)
+        let value = serde_json::to_value(value)
             .map_err(|error| Fail::internal(format!("writing the answer as JSON: {error}")))?;
+        let mut text = json_text(value);
         text.push('\n');
-        self.text(&text)
+        self.raw(&text)
     }
 
     /// A line beside what was asked for. Not with `--json`.
     pub(crate) fn note(&self, line: &str) {
         if !self.json {
             // A stderr that cannot be written to leaves nothing that could be done about it.
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
+            let _ = writeln!(std::io::stderr().lock(), "{}", redact(line));
         }
     }
 
     /// Why the verb could not do its work.
     pub(crate) fn fail(&self, fail: &Fail) {
-        let text = if self.json { format!("{:#}\n", fail.to_json()) } else { fail.render(self.paint_err) };
+        let text = if self.json { format!("{}\n", json_text(fail.to_json())) } else { fail.render(self.paint_err) };
+        let text = if self.json { text.into() } else { redact(&text) };
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 }
@@ -148,23 +155,6 @@ impl<W: Write> Write for Ends<W> {
         let done = self.inner.flush();
         self.note(done)
     }
-}
-
-/// Shows on stderr what the host and its libraries say of their work.
-#[allow(clippy::disallowed_methods)]
-pub(crate) fn trace(global: &Global) {
-    let levels = match global.verbose {
-        0 => return,
-        1 => "info,wasmtime=warn,cranelift=warn,hyper=warn,reqwest=warn",
-        2 => "debug,wasmtime=info,cranelift=info,hyper=info",
-        _ => "trace",
-    };
-    // Fails only if somebody else has set one up before, which is nobody.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(levels))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && !global.json)
-        .try_init();
 }
 
 fn command(global: &Global, found: Option<&Path>) -> String {

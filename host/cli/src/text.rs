@@ -1,11 +1,12 @@
 //! Text for people: foreign text made harmless, numbers, times, paths, commands, tables.
 
 use comfy_table::{CellAlignment, Color, ContentArrangement, Table as Layout, presets};
-use crossdock::{Status, Timestamp};
+use crossdock::{Status, Timestamp, is_unfit, redact, redact_json};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Foreign text on one line: whatever would steer a terminal, break the line or reorder it is written as an escape.
+/// Foreign text on one line, without secrets: whatever would steer a terminal, break the line, reorder or hide
+/// something in it is written as an escape.
 /// Everything that comes from records, plugins, files or other systems goes through here or [`clean_lines`].
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     escape(text, false)
@@ -17,9 +18,11 @@ pub(crate) fn clean_lines(text: &str) -> Cow<'_, str> {
 }
 
 fn escape(text: &str, lines: bool) -> Cow<'_, str> {
-    let is_bad = |c: char| steers(c) && !(lines && matches!(c, '\n' | '\t'));
+    // First, while it stands as it was written: what is shown of it may be broken into lines or cut short.
+    let text = redact(text);
+    let is_bad = |c: char| is_unfit(c) && !(lines && matches!(c, '\n' | '\t'));
     if !text.contains(is_bad) {
-        return Cow::Borrowed(text);
+        return text;
     }
     let mut out = String::with_capacity(text.len() + 16);
     let mut rest = text.chars().peekable();
@@ -32,11 +35,27 @@ fn escape(text: &str, lines: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Control characters, line separators, and what changes the direction or hides in the text.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{2069}' | '\u{61c}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+/// A JSON document without secrets, in which unfit characters are written as JSON's own escapes: it says the same, and
+/// steers no terminal that it is shown on.
+pub(crate) fn json_text(mut value: serde_json::Value) -> String {
+    redact_json(&mut value);
+    let text = format!("{value:#}");
+    let is_bad = |c: char| is_unfit(c) && c != '\n';
+    if !text.contains(is_bad) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        if is_bad(c) {
+            // Such a character stands only within a string; one beyond U+FFFF is a pair there.
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _ = write!(out, "\\u{unit:04x}");
+            });
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Every line moved to the right.
@@ -119,13 +138,13 @@ pub(crate) fn quote(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
-    if word.contains(steers) {
+    if word.contains(is_unfit) {
         // Every shell of today knows this form; the plain one would carry the characters into the terminal.
         let mut out = String::from("$'");
         for c in word.chars() {
             match c {
                 '\'' | '\\' => out.extend(['\\', c]),
-                c if steers(c) => c.to_string().bytes().for_each(|byte| {
+                c if is_unfit(c) => c.to_string().bytes().for_each(|byte| {
                     let _ = write!(out, "\\x{byte:02x}");
                 }),
                 c => out.push(c),
@@ -284,6 +303,15 @@ mod tests {
         check("a\u{202e}b\u{2066}c\u{feff}", "a\\u{202e}b\\u{2066}c\\u{feff}");
         check("a\u{2028}b\u{e0041}", "a\\u{2028}b\\u{e0041}");
         assert_eq!(clean_lines("a\r\n\tb\x1b\rc"), "a\n\tb\\u{1b}\\rc");
+    }
+
+    #[test]
+    fn documents_say_the_same_and_steer_nothing() {
+        let value = serde_json::json!({ "a\u{202e}": ["\u{9b}2J\u{7f}\u{1b}", "x\ny", "\u{e0041}😀"], "n": 1.5 });
+        let text = json_text(value.clone());
+        assert!(!text.contains(|c: char| is_unfit(c) && c != '\n'), "{text:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).ok(), Some(value));
+        assert_eq!(json_text(serde_json::json!({ "a": [1] })), "{\n  \"a\": [\n    1\n  ]\n}");
     }
 
     #[test]

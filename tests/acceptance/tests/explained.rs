@@ -122,6 +122,10 @@ fn files_that_cannot_be_written_or_read() -> Result<()> {
     shop.replace_line("grants = { http", &grants)?;
     let secret = ["reading secret ERP_TOKEN from token", "Make the file readable"];
     check(&shop, &["run", ROUTE], 3, "host-secret-unreadable", &secret)?;
+    std::fs::remove_dir(shop.path("token"))?;
+    shop.write("token", "abc\n")?;
+    let secret = ["reading secret ERP_TOKEN: it has 3 bytes", "give it a longer value in the other system"];
+    check(&shop, &["run", ROUTE], 2, "host-secret-too-short", &secret)?;
     shop.verify()
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod bad_input;
+mod canaries;
 mod chain_handlers;
 mod chain_kills;
 mod chain_outages;

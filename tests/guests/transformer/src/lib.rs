@@ -13,6 +13,8 @@ use exports::crossdock::plugin::lifecycle::{Abilities, Atomicity, Idempotency};
 use exports::crossdock::plugin::transformer::{Batch, Transformed};
 use std::cell::RefCell;
 
+include!("../../leaks.rs");
+
 #[used]
 #[unsafe(link_section = "crossdock:contract")]
 static CONTRACT: [u8; 5] = *b"0.1.0";
@@ -197,6 +199,16 @@ fn legal(mode: &str, batch: &Batch, answer: &mut Transformed) {
                     RecordFailure { handle, failure }
                 })
                 .collect();
+        }
+        "leak" => {
+            let reveal = |name: &&str| secrets::reveal(secrets::open(name).ok()?).ok();
+            let known = ["TOKEN", "PASSWORD", "KEY", "QUOTED"].iter().filter_map(reveal);
+            let all = known.flat_map(|value| forms(&String::from_utf8(value).unwrap())).map(|(_, text)| text);
+            let all = all.collect::<Vec<_>>().join("\n");
+            let payload = |index| format!("{}\n{all}", String::from_utf8_lossy(value(&batch.payloads, index)));
+            answer.payloads = texts((0..records).map(payload));
+            let values = texts((0..records).map(|_| all.clone()));
+            answer.attributes = vec![Attribute { name: "leaked".to_string(), values }];
         }
         "drop-all" => {
             answer.codes = vec![2; records];

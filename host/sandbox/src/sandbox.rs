@@ -207,8 +207,19 @@ impl Sandbox {
         let compiling = Compiling::new(compiler, compile_limits);
         let budget = Budget::new(memory_total_max_bytes);
         let (open_files, operations) = (OpenFiles::default(), Operations::default());
-        let shared =
-            Shared { engine, linker, client, clock, secrets, cache, compiling, budget, open_files, operations, threads };
+        let shared = Shared {
+            engine,
+            linker,
+            client,
+            clock,
+            secrets,
+            cache,
+            compiling,
+            budget,
+            open_files,
+            operations,
+            threads,
+        };
         Ok(Self { shared: Arc::new(shared), limits })
     }
 

@@ -9,6 +9,8 @@ mod build;
 mod hostile;
 mod http;
 mod process;
+#[cfg(feature = "raw")]
+pub mod raw;
 mod wasm;
 
 pub use build::{binary, workspace_root};

@@ -7,7 +7,6 @@ mod bombs;
 mod codes;
 mod common;
 mod compile;
-mod core_guest;
 mod destination;
 mod files;
 mod http;
@@ -17,3 +16,5 @@ mod request_limits;
 mod secrets;
 mod source;
 mod transformer;
+
+use crossdock_devkit::raw as core_guest;

@@ -1,8 +1,9 @@
 //! Guests written instruction by instruction: a transformer that hands records on, with places at which something
 //! else can be put in.
+// Only tests build with it, and what does not go together here is a mistake in the test.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
-use crossdock_sandbox::{CONTRACT_SECTION, CONTRACT_VERSION};
-use std::path::PathBuf;
+use crate::workspace_root;
 use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -101,26 +102,26 @@ const MORE: &[(&str, &str)] = &[
 ];
 
 /// What is put in, in the text form of WebAssembly. Empty does nothing.
-#[derive(Default, Clone, Copy)]
-pub(crate) struct Put<'a> {
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Put<'a> {
     /// Beside the functions.
-    pub(crate) beside: &'a str,
+    pub beside: &'a str,
     /// Into the function that runs when the module is instantiated.
-    pub(crate) start: &'a str,
+    pub start: &'a str,
     /// Into `describe`, before its answer.
-    pub(crate) describe: &'a str,
+    pub describe: &'a str,
     /// Into `configure`, before its answer.
-    pub(crate) configure: &'a str,
+    pub configure: &'a str,
     /// Into the allocator, for more than 1,000 bytes.
-    pub(crate) realloc: &'a str,
+    pub realloc: &'a str,
     /// Into `transform`, before its answer.
-    pub(crate) transform: &'a str,
+    pub transform: &'a str,
     /// Into what is called after `transform`.
-    pub(crate) post: &'a str,
+    pub post: &'a str,
     /// Into what is called when a resource of the guest is dropped.
-    pub(crate) dtor: &'a str,
+    pub dtor: &'a str,
     /// Into what is called before the instance is thrown away.
-    pub(crate) close: &'a str,
+    pub close: &'a str,
 }
 
 fn core(put: Put<'_>) -> String {
@@ -165,36 +166,34 @@ fn core(put: Put<'_>) -> String {
     )
 }
 
-/// The component, as its file would hold it.
-pub(crate) fn guest(put: Put<'_>) -> Vec<u8> {
+/// The component, as its file would hold it. It is not checked whether it is valid: some tests are about that.
+///
+/// # Panics
+/// When what is put in is not the text form of WebAssembly.
+#[must_use]
+pub fn guest(put: Put<'_>) -> Vec<u8> {
     let mut module = wat::parse_str(core(put)).unwrap_or_else(|error| panic!("{error}"));
     let mut resolve = Resolve::default();
-    resolve.push_dir(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit"))).unwrap();
+    resolve.push_dir(workspace_root().join("wit")).unwrap();
     let package = resolve.push_str("guest.wit", WORLD).unwrap_or_else(|error| panic!("{error:?}"));
     let world = resolve.select_world(&[package], Some("guest")).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     let encoder = ComponentEncoder::default().module(&module).unwrap_or_else(|error| panic!("{error:?}"));
-    // A guest that is not valid is what some tests are about.
     let mut encoder = encoder.validate(false);
     let mut bytes = encoder.encode().unwrap_or_else(|error| panic!("{error:?}"));
-    let mut contract = name(CONTRACT_SECTION);
-    contract.extend(CONTRACT_VERSION.bytes());
+    let mut contract = name("crossdock:contract");
+    contract.extend(b"0.1.0");
     section(&mut bytes, 0, &contract);
     bytes
 }
 
 /// The component with another core module in it, which is instantiated so many times.
-pub(crate) fn with_module(mut component: Vec<u8>, module: &str, times: u32) -> Vec<u8> {
-    let mut depth = 0;
-    let mut modules = 0;
-    for payload in Parser::new(0).parse_all(&component) {
-        match payload.unwrap() {
-            Payload::Version { .. } => depth += 1,
-            Payload::End(_) => depth -= 1,
-            Payload::ModuleSection { .. } if depth == 1 => modules += 1,
-            _ => {}
-        }
-    }
+///
+/// # Panics
+/// When the module is not the text form of WebAssembly.
+#[must_use]
+pub fn with_module(mut component: Vec<u8>, module: &str, times: u32) -> Vec<u8> {
+    let modules = held(&component, |payload| matches!(payload, Payload::ModuleSection { .. }));
     section(&mut component, 1, &wat::parse_str(module).unwrap_or_else(|error| panic!("{error}")));
     let mut instances = number(times);
     for _ in 0..times {
@@ -207,21 +206,32 @@ pub(crate) fn with_module(mut component: Vec<u8>, module: &str, times: u32) -> V
 }
 
 /// The component with another one in it, given as text, which is instantiated once.
-pub(crate) fn with_component(mut component: Vec<u8>, inner: &str) -> Vec<u8> {
-    let mut depth = 0;
-    let mut components = 0;
-    for payload in Parser::new(0).parse_all(&component) {
-        match payload.unwrap() {
-            Payload::Version { .. } => depth += 1,
-            Payload::End(_) => depth -= 1,
-            Payload::ComponentSection { .. } if depth == 1 => components += 1,
-            _ => {}
-        }
-    }
+///
+/// # Panics
+/// When it is not the text form of WebAssembly.
+#[must_use]
+pub fn with_component(mut component: Vec<u8>, inner: &str) -> Vec<u8> {
+    let components = held(&component, |payload| matches!(payload, Payload::ComponentSection { .. }));
     section(&mut component, 4, &wat::parse_str(inner).unwrap_or_else(|error| panic!("{error}")));
     let instance = [vec![1, 0], number(components), vec![0]].concat();
     section(&mut component, 5, &instance);
     component
+}
+
+/// How many parts of a kind stand in a component itself, not in those within it.
+fn held(component: &[u8], is: impl Fn(&Payload<'_>) -> bool) -> u32 {
+    let mut depth = 0;
+    let mut held = 0;
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload.unwrap();
+        match &payload {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            payload if depth == 1 && is(payload) => held += 1,
+            _ => {}
+        }
+    }
+    held
 }
 
 fn section(component: &mut Vec<u8>, id: u8, content: &[u8]) {

@@ -164,8 +164,7 @@ pub(crate) struct Admitted {
 ///
 /// # Errors
 /// When it is larger than a plugin is.
-pub(crate) fn check_size(bytes: &[u8]) -> Result<(), AdmissionError> {
-    let found_bytes = bytes.len() as u64;
+pub(crate) fn check_size(found_bytes: u64) -> Result<(), AdmissionError> {
     if found_bytes > Limits::PLUGIN_MAX_BYTES { Err(AdmissionError::TooLarge { found_bytes }) } else { Ok(()) }
 }
 
@@ -174,7 +173,7 @@ pub(crate) fn check_size(bytes: &[u8]) -> Result<(), AdmissionError> {
 /// # Errors
 /// The first thing that is wrong with it.
 pub(crate) fn admit(bytes: &[u8]) -> Result<Admitted, AdmissionError> {
-    check_size(bytes)?;
+    check_size(bytes.len() as u64)?;
     check_beginning(bytes)?;
     let outside = walk(bytes)?;
     check_contract(&outside.sections)?;

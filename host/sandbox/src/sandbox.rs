@@ -22,6 +22,7 @@ use crossdock_engine::ports::{CallError, Clock};
 use crossdock_model::{ErrorClass, Explained};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use thiserror::Error;
@@ -395,13 +396,19 @@ fn read(path: &Path) -> Result<ReadPlugin, SandboxError> {
         io::ErrorKind::NotFound => SandboxError::NotFound { path: path.to_owned() },
         _ => SandboxError::Unreadable { path: path.to_owned(), source },
     };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
+    let refused = |error| SandboxError::Refused { path: path.to_owned(), error };
+    // Otherwise what is no file, like a FIFO, could hold up whoever opens it.
+    let without_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(without_waiting).open(path).map_err(unreadable)?;
+    let meta = file.metadata().map_err(unreadable)?;
+    if !meta.is_file() {
         return Err(unreadable(io::Error::other("it is not a file")));
     }
+    // Before it is read: it may be of any length. It can still grow meanwhile.
+    admission::check_size(meta.len()).map_err(refused)?;
     let mut bytes = Vec::new();
     file.take(Limits::PLUGIN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    admission::check_size(&bytes).map_err(|error| SandboxError::Refused { path: path.to_owned(), error })?;
+    admission::check_size(bytes.len() as u64).map_err(refused)?;
     let digest = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
     Ok(ReadPlugin { path: path.to_owned(), bytes, digest })
 }

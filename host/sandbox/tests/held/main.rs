@@ -5,12 +5,9 @@
 #[allow(dead_code)]
 #[path = "../sandbox/common.rs"]
 mod common;
-#[allow(dead_code)]
-#[path = "../sandbox/core_guest.rs"]
-mod core_guest;
 
 use common::{Still, batch, config, wait};
-use core_guest::{Put, guest};
+use crossdock_devkit::raw::{Put, guest};
 use crossdock_engine::ports::{CallError, CallTrace, Transformed};
 use crossdock_model::{RouteName, StepName};
 use crossdock_sandbox::{Instance, Limits, Sandbox};

@@ -114,6 +114,51 @@ fn request(handle: u32, payload: &str) -> Request {
     request
 }
 
+/// For records like `{"send":"GET http://…"}`: sends the request, and answers for the record with what it was told:
+/// applied with the answer as its receipt, or rejected. Other records are simply applied.
+fn send_some(batch: &Batch) -> Written {
+    let records = batch.handles.len();
+    let texts_of: Vec<_> = (0..records).map(|i| text(&batch.payloads, i)).collect();
+    let order = |text: &String| text.strip_prefix("{\"send\":\"")?.strip_suffix("\"}").map(str::to_owned);
+    let (mut requests, mut asked) = (vec![], vec![]);
+    for (i, order) in texts_of.iter().enumerate().filter_map(|(i, text)| Some((i, order(text)?))) {
+        for order in order.split(" && ") {
+            requests.push(request(batch.handles[i], order));
+            asked.push(i);
+        }
+    }
+    let mut receipts = vec![String::new(); records];
+    let mut codes = vec![0; records];
+    let mut failures = vec![];
+    for (i, answer) in asked.into_iter().zip(http::send(&requests, 8)) {
+        let (code, why) = match answer {
+            Ok(response) => {
+                let body = String::from_utf8_lossy(&response.body[..response.body.len().min(500)]).into_owned();
+                receipts[i].push_str(&format!("{} {body}", response.status));
+                continue;
+            }
+            Err(HttpError::Invalid(why)) => ("invalid", why),
+            Err(HttpError::NotGranted(why)) => ("not-granted", why),
+            Err(HttpError::NotConnected(why)) => ("not-connected", why),
+            Err(HttpError::NoAnswer(why)) => ("no-answer", why),
+            Err(HttpError::TooLarge(status)) => ("too-large", status.to_string()),
+        };
+        if codes[i] == 0 {
+            codes[i] = 3;
+            receipts[i].clear();
+            failures.push(RecordFailure { handle: batch.handles[i], failure: failure(code, &why) });
+        }
+    }
+    Written { handles: batch.handles.clone(), codes, target_ids: texts([]), receipts: texts(receipts), failures }
+}
+
+/// With `poison-` in front, only batches misbehave in which a payload has the word poison in it.
+fn only_if_poisoned(mode: String, batch: &Batch) -> String {
+    let Some(mode) = mode.strip_prefix("poison-") else { return mode };
+    let poisoned = |index| text(&batch.payloads, index).contains("poison");
+    if (0..batch.handles.len()).any(poisoned) { mode.to_string() } else { String::new() }
+}
+
 fn send(batch: &Batch) -> Written {
     let records = batch.handles.len();
     let requests: Vec<_> = (0..records).map(|i| request(batch.handles[i], &text(&batch.payloads, i))).collect();
@@ -144,10 +189,11 @@ fn send(batch: &Batch) -> Written {
 impl exports::crossdock::plugin::destination::Guest for Guest {
     fn write(batch: Batch, keys: Column, _: WriteOptions) -> Result<Written, CallError> {
         loop_in("write");
-        let mode = MODE.with_borrow(String::clone);
+        let mode = only_if_poisoned(MODE.with_borrow(String::clone), &batch);
         let records = batch.handles.len();
         match mode.as_str() {
             "panic" => panic!("on purpose"),
+            "send" => return Ok(send_some(&batch)),
             "http" => return Ok(send(&batch)),
             "http-then-panic" => {
                 send(&batch);
@@ -197,7 +243,15 @@ impl exports::crossdock::plugin::compensate::Guest for Guest {
     fn compensate(batch: UndoBatch) -> Result<Undone, CallError> {
         loop_in("compensate");
         let mode = MODE.with_borrow(String::clone);
-        let codes = batch.handles.iter().map(|_| if mode == "undo-lies" { 2 } else { 0 }).collect();
+        let mut codes: Vec<u8> = batch.handles.iter().map(|_| if mode == "undo-lies" { 2 } else { 0 }).collect();
+        match mode.as_str() {
+            "undo-panic" => panic!("undoing"),
+            "undo-loop" => loop {
+                std::hint::black_box(());
+            },
+            "undo-too-few" => drop(codes.pop()),
+            _ => {}
+        }
         Ok(Undone { handles: batch.handles, codes, failures: vec![] })
     }
 }

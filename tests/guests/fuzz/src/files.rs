@@ -23,13 +23,15 @@ pub(crate) fn touch(bytes: &mut Bytes<'_>) {
             let many: Vec<File> = (0..300).map_while(|_| File::open(&path).ok()).collect();
             drop(many);
         }
-        _ => drop(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map(|mut file| {
-            drop(file.set_len(u64::from(bytes.small())));
-            drop(file.seek(SeekFrom::Start(u64::from(bytes.small()))));
-            drop(file.read(&mut [0; 100]));
-            drop(file.write(b"x"));
-            drop(file.sync_all());
-        })),
+        _ => {
+            drop(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map(|mut file| {
+                drop(file.set_len(u64::from(bytes.small())));
+                drop(file.seek(SeekFrom::Start(u64::from(bytes.small()))));
+                drop(file.read(&mut [0; 100]));
+                drop(file.write(b"x"));
+                drop(file.sync_all());
+            }))
+        }
     }
 }
 

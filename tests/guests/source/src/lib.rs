@@ -64,7 +64,7 @@ impl exports::crossdock::plugin::lifecycle::Guest for Guest {
 
     fn check() -> Result<(), CallError> {
         loop_in("check");
-        if MODE.with_borrow(|mode| mode == "panic") {
+        if MODE.with_borrow(|mode| !mode.is_empty() && mode != "gone-fishing") {
             return Ok(());
         }
         Err(CallError { kind: ErrorKind::Unavailable, failure: failure("gone fishing") })
@@ -92,6 +92,39 @@ fn look(mode: &str) -> Option<String> {
         "climb" => done(std::fs::read_to_string("/in/../secret.txt")),
         "absolute" => done(std::fs::read_to_string("/etc/passwd")),
         "link" => done(std::fs::read_to_string("/in/link.txt")),
+        "link-folder" => done(std::fs::read_to_string("/in/out/secret.txt")),
+        "plant-link" => {
+            #[allow(deprecated)] // The one way to make one that does not depend on the system.
+            let planted = done(std::fs::soft_link("../secret.txt", "/in/planted").map(|()| "planted".to_string()));
+            planted.and_then(|planted| done(std::fs::read_to_string("/in/planted")).map(|read| planted + &read))
+        }
+        "hard-link" => {
+            let linked = done(std::fs::hard_link("/in/../secret.txt", "/in/linked").map(|()| "linked".to_string()));
+            linked.and_then(|linked| done(std::fs::read_to_string("/in/linked")).map(|read| linked + &read))
+        }
+        "rename-out" => done(std::fs::rename("/in/a.txt", "/in/../taken.txt").map(|()| "renamed".to_string())),
+        "fifo" => done(std::fs::read_to_string("/in/fifo")),
+        "descriptors" => {
+            let mut open = vec![];
+            done(loop {
+                match std::fs::File::open("/in/a.txt") {
+                    Ok(file) if open.len() < 100_000 => open.push(file),
+                    Ok(_) => break Ok(format!("{} open", open.len())),
+                    Err(error) => break Err(error),
+                }
+            })
+        }
+        "disk" => {
+            let piece = vec![b'x'; 1 << 20];
+            done(std::fs::File::create("/in/big").and_then(|mut file| {
+                use std::io::Write as _;
+                (0..64).try_for_each(|_| file.write_all(&piece)).map(|()| "64 MiB written".to_string())
+            }))
+        }
+        "files" => done(
+            (0..5_000).try_for_each(|n| std::fs::write(format!("/in/made-{n}"), "x")).map(|()| "5000 made".to_string()),
+        ),
+        "listing" => done(std::fs::read_dir("/in").map(|entries| format!("{} entries", entries.count()))),
         _ => return files::tried(mode),
     };
     Some(format!("{said:?}"))
@@ -105,6 +138,10 @@ impl exports::crossdock::plugin::source::Guest for Guest {
         let mut records = limits.max_records.min(10u32.saturating_sub(from));
         match mode.as_str() {
             "panic" => panic!("on purpose"),
+            "loop" => loop {
+                std::hint::black_box(());
+            },
+            "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
             "refuse" => {
                 return Err(CallError { kind: ErrorKind::CheckpointRefused, failure: failure("the file has changed") });
             }
@@ -133,6 +170,22 @@ impl exports::crossdock::plugin::source::Guest for Guest {
             "one-large" => {
                 page.ids = texts(["r".to_string()]);
                 page.payloads = texts(["x".repeat(limits.max_bytes as usize * 2)]);
+            }
+            "back" => {
+                page.checkpoint = if from == 0 { to } else { 0 }.to_string().into_bytes();
+                page.more = More::More;
+            }
+            "never-ends" => {
+                page.ids = texts([format!("n{from}")]);
+                page.payloads = texts(["{}".to_string()]);
+                page.checkpoint = (from + 1).to_string().into_bytes();
+                page.more = More::More;
+            }
+            "empty-forever" => {
+                (page.ids, page.payloads) = (texts([]), texts([]));
+                // Always another one, and always the beginning.
+                page.checkpoint = vec![b'0'; checkpoint.map_or(0, |text| text.len()) % 60_000 + 1];
+                page.more = More::More;
             }
             "unmoved" => page.checkpoint = from.to_string().into_bytes(),
             "large-checkpoint" => page.checkpoint = vec![b'1'; (64 << 10) + 1],

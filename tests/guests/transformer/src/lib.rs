@@ -21,7 +21,15 @@ static CONTRACT: [u8; 5] = *b"0.1.0";
 
 thread_local! { static MODE: RefCell<String> = const { RefCell::new(String::new()) }; }
 
+thread_local! { static REMEMBERED: RefCell<String> = const { RefCell::new(String::new()) }; }
+
 struct Guest;
+
+/// The value of the secret TOKEN, if it may be seen.
+fn seen_secret() -> String {
+    let revealed = secrets::open("TOKEN").and_then(secrets::reveal);
+    revealed.map_or_else(|error| format!("{error:?}"), |value| String::from_utf8_lossy(&value).into_owned())
+}
 
 fn failure(message: &str) -> Failure {
     let code = "on-purpose".to_string();
@@ -51,6 +59,9 @@ impl exports::crossdock::plugin::lifecycle::Guest for Guest {
     fn configure(settings: String) -> Result<Abilities, CallError> {
         let mode = mode_of(&settings);
         match mode.as_str() {
+            "configure-loop" => loop {
+                std::hint::black_box(());
+            },
             "configure-panic" => panic!("no settings please me"),
             "configure-refuse" => {
                 return Err(CallError { kind: ErrorKind::InvalidSettings, failure: failure("not these settings") });
@@ -117,6 +128,14 @@ fn fall(mode: &str, batch: &Batch) {
             deeper(0);
         }
         "exit" => std::process::exit(1),
+        "leak-panic" => panic!("the secret is {}", seen_secret()),
+        "remember-fall"
+            if (0..batch.handles.len()).any(|i| value(&batch.payloads, i).windows(6).any(|w| w == b"poison")) =>
+        {
+            REMEMBERED.set("what a record gave before it fell".to_string());
+            panic!("remembering");
+        }
+        "exit0" => std::process::exit(0),
         "memory" => {
             let mut hoard: Vec<Vec<u8>> = vec![];
             loop {
@@ -210,6 +229,27 @@ fn legal(mode: &str, batch: &Batch, answer: &mut Transformed) {
             let values = texts((0..records).map(|_| all.clone()));
             answer.attributes = vec![Attribute { name: "leaked".to_string(), values }];
         }
+        "leak-message" | "nasty-message" => {
+            answer.codes = vec![3; records];
+            answer.payloads = texts([]);
+            let said = if mode == "leak-message" {
+                format!("the secret is {}", seen_secret())
+            } else {
+                "=cmd|' /C calc'!A0\u{1b}[2J\u{1b}[31m\r\nERROR forged line\u{202e}gpj.exe\u{0}<script>alert(1)</script>".to_string()
+            };
+            let mut failure = failure(&said);
+            failure.code = if mode == "leak-message" { said.clone() } else { "=1+1".to_string() };
+            (failure.detail, failure.pointer) = (Some(said.clone()), Some(said));
+            let handles = batch.handles.iter();
+            answer.failures = handles.map(|&handle| RecordFailure { handle, failure: failure.clone() }).collect();
+        }
+        "long-message" => {
+            answer.codes = vec![3; records];
+            answer.payloads = texts([]);
+            let failure = failure(&"long \u{202e}".repeat((6 << 20) / 8 / records));
+            let handles = batch.handles.iter();
+            answer.failures = handles.map(|&handle| RecordFailure { handle, failure: failure.clone() }).collect();
+        }
         "drop-all" => {
             answer.codes = vec![2; records];
             answer.payloads = texts([]);
@@ -251,6 +291,41 @@ fn with_host(mode: &str) -> Option<String> {
                 log::write(log::Level::Warn, &format!("message {n}\n\u{1b}[31m"));
             }
             "logged".to_string()
+        }
+        "state-mark" => {
+            state::set("count", b"mark of somebody").unwrap();
+            "marked".to_string()
+        }
+        "state-peek" => format!("{:?}", state::get("count").map(|bytes| String::from_utf8_lossy(&bytes).into_owned())),
+        "remember-fall" => format!("remembered {:?}", REMEMBERED.take()),
+        "remember" => {
+            let before = REMEMBERED.take();
+            REMEMBERED.set("what somebody else gave".to_string());
+            format!("remembered {before:?}")
+        }
+        "stdin" => {
+            use std::io::Read as _;
+            let mut text = String::new();
+            format!("{:?} {text:?}", std::io::stdin().read_to_string(&mut text).map_err(|error| error.kind()))
+        }
+        "leak-log" => {
+            let secret = seen_secret();
+            log::write(log::Level::Error, &format!("the secret is {secret}"));
+            eprintln!("the secret is {secret}");
+            metrics::count(&secret, 1);
+            "leaked".to_string()
+        }
+        "log-flood" => {
+            for n in 0..20_000 {
+                log::write(log::Level::Error, &format!("flood {n} {}", "x".repeat(100)));
+            }
+            "logged".to_string()
+        }
+        "metrics-flood" => {
+            for n in 0..20_000 {
+                metrics::count(&format!("c{n}"), 1);
+            }
+            "counted".to_string()
         }
         "metrics" => {
             for n in 0..70 {

@@ -9,7 +9,8 @@ use crate::{Finding, Tree};
 const OPENING: [&str; 3] = ["**Does**", "**May touch**", "**Never**"];
 
 /// Where crates must open with them: rooms of many crates end in `/`.
-const MUST_OPEN: &[&str] = &["host/", "sdk/rust", "plugins/", "tests/devkit", "tests/fuzz", "tests/tidy"];
+const MUST_OPEN: &[&str] =
+    &["host/", "sdk/rust", "plugins/", "tests/devkit", "tests/fuzz", "tests/hostile", "tests/tidy"];
 
 /// Where crates must have their own `clippy.toml`.
 const MUST_HOLD: &[&str] = &["host/"];

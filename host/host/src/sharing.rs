@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// How many connectors that no run uses are remembered, with what is known of them.
 const CONNECTORS_KEPT_MAX: usize = 1_000;
 
+/// How far back a paced source makes up for what it lost because it was read late, in milliseconds.
+const MADE_UP_MAX_MS: i64 = 500;
+
 /// Names a connector: whatever makes two places of two routes talk to the same system in the same way.
 type Identity = [u8; 32];
 
@@ -88,6 +91,12 @@ fn identity(project: &OpenProject, digest: &str, uses: &PluginUse, rate: Rate) -
     *hasher.finalize().as_bytes()
 }
 
+/// From when on a source's pace goes on that was to be read at `planned` and has been read now: from then, so that it
+/// does not lose what it waited for others, unless that was too long ago to be made up for.
+fn due(planned: Timestamp, now: Timestamp) -> Timestamp {
+    if planned == Timestamp(i64::MIN) { now } else { planned.max(Timestamp(now.0.saturating_sub(MADE_UP_MAX_MS))) }
+}
+
 /// A source that gives no more records a second than it may.
 pub(crate) struct PacedSource {
     source: Arc<dyn SourcePort>,
@@ -126,7 +135,7 @@ impl SourcePort for PacedSource {
             if let Ok(page) = &answer.answer {
                 let took_ms = (page.batch.len() as f64 * 1_000.0 / self.records_per_second).ceil() as u64;
                 let mut next = lock(&self.shared.next_read);
-                *next = (*next).max(self.clock.now()).plus_ms(took_ms);
+                *next = due(*next, self.clock.now()).plus_ms(took_ms);
             }
             answer
         })
@@ -226,6 +235,19 @@ mod tests {
         check(true, ("1", dirs), ("1", dirs));
         check(false, ("1", dirs), ("1", &dirs.replace("\"out\"", "\"in\"")));
         check(false, ("1", dirs), ("1", &dirs.replace("\"/out\"", "\"/out\", write = true")));
+    }
+
+    #[test]
+    fn a_pace_is_kept_though_a_source_is_read_late() {
+        let check = |planned: i64, now: i64, expected: i64| {
+            assert_eq!(due(Timestamp(planned), Timestamp(now)), Timestamp(expected), "{planned} {now}");
+        };
+        // Never read before; early; a little late; too late to be made up for.
+        check(i64::MIN, 1_000, 1_000);
+        check(1_100, 1_000, 1_100);
+        check(900, 1_000, 900);
+        check(100, 10_000, 10_000 - MADE_UP_MAX_MS);
+        check(0, i64::MIN + 5, 0);
     }
 
     #[test]

@@ -17,6 +17,8 @@ const RECEIPT_MAX_BYTES: usize = 16 << 10;
 const ORDER_KEY_MAX_BYTES: usize = 512;
 /// The most attributes of a batch.
 const ATTRIBUTES_MAX: usize = 64;
+/// How names of attributes begin that only the host gives.
+const THE_HOSTS: [&str; 2] = ["steps.", "event."];
 /// The longest name of an attribute.
 const ATTRIBUTE_NAME_MAX_BYTES: usize = 128;
 /// The most records that one record may be split into.
@@ -178,6 +180,10 @@ fn attributes(answered: Vec<types::AttributeResult>, records: usize, redactor: &
         }
         if let Some(secret) = redactor.held_by(name.as_bytes()) {
             return broken(format!("the name of an attribute holds the secret {secret}"));
+        }
+        // A plugin may hand on what it was given, and cannot say anything else of it: what is true is added by the host.
+        if THE_HOSTS.iter().any(|beginning| name.starts_with(beginning)) {
+            continue;
         }
         if attributes.iter().any(|attribute| attribute.name == name) {
             return broken(format!("it gave the attribute {name} twice"));

@@ -1,14 +1,14 @@
 //! The process in which everything runs: the host, the second route, and one case after the other.
 
 use crate::case::Case;
-use crate::cases::{World, cases, texts};
+use crate::cases::{cases, texts};
 use crate::memory;
 use crate::neighbour::{self, Neighbour};
-use crate::site::Site;
+use crate::round::{act, judge, next, prepare};
 use crate::suite::{Line, Report, Verdict};
 use anyhow::{Context as _, Result, ensure};
 use crossdock::{Host, HostOptions};
-use crossdock_devkit::{guests, plugins};
+use crossdock_devkit::{HostileServer, guests, plugins};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -27,13 +27,13 @@ const PLUGINS: [&str; 3] = ["text-source", "map", "file-destination"];
 pub fn serve(names: &[String], window: Duration) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let world = World::start()?;
+        let server = Arc::new(HostileServer::start()?);
         let mut chosen = cases();
         chosen.retain(|case| names.iter().any(|name| name == case.name));
         let folder = Folder::make(&chosen)?;
         let host = Host::open(HostOptions { project: Some(folder.project()), ..HostOptions::default() });
         let host = Arc::new(host.map_err(neighbour::explained)?);
-        warm(&host, &folder, &world).await?;
+        warm(&host, &folder, &server).await?;
         neighbour::write(&folder.project())?;
         let mut neighbour = Neighbour::start(&host, &folder.project()).await?;
         let mut quiet = quiet(&mut neighbour, window).await?;
@@ -41,7 +41,7 @@ pub fn serve(names: &[String], window: Duration) -> Result<()> {
             say(&Line::Begins(case.name.to_owned()))?;
             let mut tried = Tried::default();
             let began = Instant::now();
-            let verdict = tried.run(case, &host, &folder, &world, &mut neighbour, window).await;
+            let verdict = tried.run(case, &host, &folder, &server, &mut neighbour, window).await;
             let took_ms = u64::try_from(began.elapsed().as_millis())?;
             let mut report = Report::of(case, &verdict, took_ms);
             report.named = tried.named;
@@ -77,26 +77,26 @@ impl Tried {
         case: &Case,
         host: &Arc<Host>,
         folder: &Folder,
-        world: &World,
+        server: &Arc<HostileServer>,
         neighbour: &mut Neighbour,
         window: Duration,
     ) -> Result<()> {
         let project = folder.project();
-        let mut site = Site::set(host, &project, world, case, 1)?;
+        let mut site = prepare(host, &project, server, case, 1)?;
         let resident = memory::begin()?;
         let began = neighbour.moment().await.context("the second route, before the case")?;
-        site.act(case).await?;
+        act(&mut site, case).await?;
         // Once is soon over; its pace is seen over a longer time.
         let mut round = 1;
         while began.elapsed() < window {
             round += 1;
-            Site::set(host, &project, world, case, round)?.act(case).await?;
+            act(&mut prepare(host, &project, server, case, round)?, case).await?;
         }
         self.memory_bytes = Some(memory::peak()?.saturating_sub(resident));
         let ended = neighbour.moment().await.context("the second route, after the case")?;
         self.window = Some((began, ended));
-        self.named = Some(site.judge(case)?);
-        site.next(case).await.context("the next batch")?;
+        self.named = Some(judge(&site, case)?);
+        next(&site, case).await.context("the next batch")?;
         let (took, most) = (self.memory_bytes.unwrap_or(0) >> 20, case.memory_max_mib);
         ensure!(took <= most, "the memory of the host rose by {took} MiB; the bound is {most} MiB");
         Ok(())
@@ -115,11 +115,11 @@ async fn quiet(neighbour: &mut Neighbour, window: Duration) -> Result<Option<f64
 }
 
 /// Has everything compiled that is used by more than one case, and every part of the host used once.
-async fn warm(host: &Arc<Host>, folder: &Folder, world: &World) -> Result<()> {
+async fn warm(host: &Arc<Host>, folder: &Folder, server: &Arc<HostileServer>) -> Result<()> {
     let polite = Case::new("warm", "", "").transformer("polite");
-    let mut site = Site::set(host, &folder.project(), world, &polite, 0)?;
-    site.act(&polite).await?;
-    site.judge(&polite).context("a route that behaves")?;
+    let mut site = prepare(host, &folder.project(), server, &polite, 0)?;
+    act(&mut site, &polite).await?;
+    judge(&site, &polite).context("a route that behaves")?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ pub mod cases;
 mod host;
 mod memory;
 mod neighbour;
+mod round;
 mod site;
 mod suite;
 mod table;

@@ -181,6 +181,27 @@ fn broken(mode: &str, answer: &mut Transformed) {
         "offsets-far" => *answer.payloads.offsets.last_mut().unwrap() = u32::MAX,
         "payloads-missing" => answer.payloads = texts([]),
         "outputs-zero" => answer.outputs = vec![0; answer.handles.len()],
+        "split-bomb" => {
+            answer.outputs = vec![1_500_000 / answer.handles.len() as u32; answer.handles.len()];
+            answer.payloads =
+                Column { data: vec![], offsets: vec![0; 1_500_000 / answer.handles.len() * answer.handles.len() + 1] };
+        }
+        "outputs-overflow" => answer.outputs = vec![u32::MAX; answer.handles.len()],
+        "forge-host" => {
+            let forged = || texts(answer.handles.iter().map(|_| "forged".to_string()));
+            let names = ["steps.step0.target_id", "event.kind", "own"];
+            let attribute = |name: &str| Attribute { name: name.to_string(), values: forged() };
+            answer.attributes = names.map(attribute).into();
+        }
+        "retry-for-ever" => {
+            answer.codes.fill(4);
+            answer.payloads = texts([]);
+            let mut failure = failure("come back at the end of time");
+            failure.retry_after_ms = Some(u64::MAX);
+            let handles = answer.handles.iter();
+            answer.failures = handles.map(|&handle| RecordFailure { handle, failure: failure.clone() }).collect();
+        }
+        "inflate" => answer.payloads = texts(answer.handles.iter().map(|_| format!("\"{}\"", "x".repeat(1_800_000)))),
         "attribute-short" => answer.attributes = vec![Attribute { name: "a".to_string(), values: texts([]) }],
         "large" => answer.payloads.data = vec![0; 4 << 20],
         _ => {}
@@ -374,6 +395,12 @@ impl exports::crossdock::plugin::transformer::Guest for Guest {
             attributes: vec![],
             failures: vec![],
         };
+        if mode == "attributes" {
+            let seen =
+                batch.attributes.iter().map(|a| format!("{}={}", a.name, String::from_utf8_lossy(value(&a.values, 0))));
+            let seen = seen.collect::<Vec<_>>().join(" ");
+            answer.payloads = texts((0..records).map(|_| seen.clone()));
+        }
         if let Some(said) = with_host(&mode) {
             answer.payloads = texts((0..records).map(|_| said.clone()));
         }

@@ -1,6 +1,7 @@
 //! Outcomes that are forged, missing, double, or contradict each other.
 
-use crate::case::Case;
+use crate::case::{Case, LIMITS};
+use anyhow::ensure;
 use crossdock::Status;
 
 const ONCE: &str = "each handle of the host answered once";
@@ -13,6 +14,36 @@ fn lie(name: &'static str, what: &'static str, control: &'static str, misbehave:
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
+        lie(
+            "split-bomb",
+            "makes 1.5 million records of one",
+            "what one call may hand over, and what a batch holds",
+            "split-bomb",
+        ),
+        lie(
+            "outputs-overflow",
+            "says that it made 4 billion records of each",
+            "counted before anything is made",
+            "outputs-overflow",
+        ),
+        Case::new("attribute-of-the-host", "forges what earlier steps returned", "names of the host's attributes")
+            .transformer("forge-host")
+            .transformer("attributes")
+            .also(|site| {
+                ensure!(site.keeps("own=forged")?, "its own attribute is gone: {:?}", site.kept()?.first());
+                let forged = site.keeps("steps.")? || site.keeps("event.")?;
+                ensure!(!forged, "a later step believes it: {:?}", site.kept()?.first());
+                Ok(())
+            }),
+        Case::new("retry-for-ever", "wants to be asked again at the end of time", "the route's own bounds of retries")
+            .step(&format!(
+                "plugin = \"guest-transformer\"\nsettings = {{ misbehave = \"poison-retry-for-ever\" }}\n{LIMITS}\
+                 retry = {{ attempts = 2, first = \"10ms\", max = \"50ms\" }}"
+            ))
+            .records(4, vec![(4, Status::Failed, "on-purpose")]),
+        Case::new("inflate", "makes 7 MB of a batch of 2 KB", "what one call may hand over")
+            .transformer("poison-inflate")
+            .memory(64),
         lie("outcome-missing", "answers for too few records", ONCE, "too-few").says(&["0 outcomes for 1 record"]),
         lie("outcome-forged", "answers for a record that it was not given", ONCE, "forged"),
         lie("outcome-extra", "answers for one record more than there were", ONCE, "too-many"),

@@ -96,6 +96,22 @@ pub(super) fn cases() -> Vec<Case> {
             honest,
         )
         .pinned("sha256:0000000000000000000000000000000000000000000000000000000000000000"),
+        Case::new(
+            "swapped-file",
+            "is exchanged for another file after the first run",
+            "crossdock.lock has the digest of what was let in",
+        )
+        .plugin("swapped-file", || Ok(honest()))
+        .step("plugin = \"swapped-file\"")
+        .before(|site| as_another(site, "swapped-file", |path| Ok(fs::write(path, honest())?)))
+        .twin("in/*", "in/*")
+        .between(|site| {
+            as_another(site, "swapped-file", |path| {
+                Ok(fs::write(path, guest(Put { beside: "(func)", ..Put::default() }))?)
+            })
+        })
+        .refused("plugin-changed")
+        .mended("plugin = \"swapped-file\"", "plugin = \"guest-transformer\"", 8),
         Case::new("tampered-code", "a byte of its compiled code was changed", "compiled code carries a keyed hash")
             .plugin("tampered-code", || Ok(honest()))
             .step("plugin = \"tampered-code\"")

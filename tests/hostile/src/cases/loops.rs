@@ -68,6 +68,53 @@ pub(super) fn cases() -> Vec<Case> {
             .says(&["cpu_time_max_ms"]),
         ),
         raw("loop-in-close", "computes without end when it is thrown away", Put { close: LOOP, ..Put::default() }),
+        honest(
+            raw(
+                "loop-in-describe",
+                "computes without end when it is asked what it is",
+                Put { describe: LOOP, ..Put::default() },
+            )
+            .refused("plugin-describe")
+            .says(&["cpu_time_max_ms"]),
+        ),
+        Case::new("loop-in-configure", "computes without end when it is given its settings", CPU)
+            .transformer("configure-loop")
+            .refused("fault-out-of-time")
+            .mended("\"configure-loop\"", "\"polite\"", 8),
+        computes(
+            "loop-over-logs",
+            "logs without end",
+            Put {
+                transform: "(loop $again (call $log (i32.const 0) (i32.const 200) (i32.const 4)) (br $again))",
+                ..Put::default()
+            },
+        ),
+        computes(
+            "loop-over-growth",
+            "asks for no more memory, without end",
+            Put { transform: "(loop $again (drop (memory.grow (i32.const 0))) (br $again))", ..Put::default() },
+        ),
+        computes(
+            "loop-over-copies",
+            "copies 12 MiB from here to there, without end",
+            Put {
+                transform: "(loop $again (memory.copy (i32.const 0) (i32.const 16) (i32.const 12000000)) (br $again))",
+                ..Put::default()
+            },
+        ),
+        raw(
+            "wait-for-ever",
+            "waits for a clock in the far future",
+            Put { transform: "(call $block (call $pollable (i64.const 0x7000000000000000)))", ..Put::default() },
+        )
+        .one(Status::Failed, "fault-out-of-time")
+        .says(&["call_time_max_ms"]),
+        raw(
+            "random-bomb",
+            "asks for 4 GiB of random bytes",
+            Put { transform: "(call $random (i64.const 0xffffffff) (i32.const 64))", ..Put::default() },
+        )
+        .one(Status::Failed, "fault-broken-contract"),
         Case::new("sleep", "sleeps for an hour", WALL)
             .transformer("poison-sleep")
             .one(Status::Failed, "fault-out-of-time")

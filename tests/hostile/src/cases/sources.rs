@@ -1,6 +1,6 @@
 //! Sources that lie about where they are, and never come to an end.
 
-use crate::case::Case;
+use crate::case::{Case, LIMITS};
 
 fn page(name: &'static str, what: &'static str, control: &'static str, misbehave: &str) -> Case {
     Case::new(name, what, control).guest_source(misbehave).run("fault-broken-contract")
@@ -14,15 +14,23 @@ pub(super) fn cases() -> Vec<Case> {
             .says(&["checkpoint"]),
         page("checkpoint-large", "gives a checkpoint of 64 KiB and a byte", pages, "large-checkpoint")
             .says(&["checkpoint"]),
-        page("checkpoint-back", "goes back to its beginning, again and again", budget, "back")
-            .open("a run has no budget of pages yet"),
+        page("checkpoint-back", "goes back to its beginning, again and again", budget, "back"),
         page("pages-empty", "gives empty pages for ever, without moving", budget, "endless"),
         page(
             "pages-empty-moving",
             "gives empty pages for ever, always with another checkpoint",
             budget,
             "empty-forever",
-        ),
+        )
+        .run("source-over-budget")
+        .says(&["empty_pages"]),
+        Case::new("pages-for-ever", "gives one more record for ever", budget)
+            .source(&format!(
+                "plugin = \"guest-source\"\nsettings = {{ misbehave = \"never-ends\" }}\nbudget = {{ records = 200 }}\n\
+                 {LIMITS}"
+            ))
+            .run("source-over-budget")
+            .says(&["records = 200"]),
         page("ids-twice", "gives all records of a page the same id", pages, "same-ids"),
         page("ids-control", "gives ids with line ends in them", pages, "control-id"),
         page("page-too-many", "gives more records than it was asked for", pages, "too-many"),

@@ -37,6 +37,29 @@ pub(super) fn cases() -> Vec<Case> {
             "undo-too-few",
             "fault-broken-contract",
         ),
+        destination("write-dropped", "says that it dropped a record", "codes of the role only", "poison-dropped")
+            .records(4, vec![(4, Status::Indeterminate, "fault-broken-contract")]),
+        destination(
+            "target-id-control",
+            "gives target ids that clear the screen",
+            "form of target ids",
+            "poison-bad-target-id",
+        )
+        .records(4, vec![(4, Status::Indeterminate, "fault-broken-contract")]),
+        destination("receipt-long", "gives receipts of 16 KiB and a byte", "16 KiB a receipt", "poison-long-receipt")
+            .records(4, vec![(4, Status::Indeterminate, "fault-broken-contract")]),
+        destination(
+            "loop-in-write",
+            "computes without end while it writes",
+            "computing time of a call",
+            "loop-in-write",
+        )
+        .records(0, vec![(8, Status::Indeterminate, "fault-out-of-time")])
+        .mended("misbehave = \"loop-in-write\"", "misbehave = \"polite\"", 4),
+        Case::new("lies-of-probe", "says that it can be asked, and cannot", "abilities against exports")
+            .transformer("lies-of-probe")
+            .refused("fault-broken-contract")
+            .mended("misbehave = \"lies-of-probe\"", "misbehave = \"polite\"", 8),
         destination(
             "write-panic",
             "panics after it may have sent something",

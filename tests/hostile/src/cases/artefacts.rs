@@ -79,15 +79,13 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         file("huge-file", "is a file of 129 MiB", walk, "plugin-too-large", honest)
             .before(|site| as_another(site, "huge-file", |path| Ok(fs::File::create(path)?.set_len(129 << 20)?))),
-        file("plugin-fifo", "is a FIFO that nobody writes to", walk, "plugin-unreadable", honest)
-            .before(|site| {
-                as_another(site, "plugin-fifo", |path| {
-                    let made = Command::new("mkfifo").arg(path).status().context("making a FIFO")?;
-                    ensure!(made.success(), "making a FIFO: {made}");
-                    Ok(())
-                })
+        file("plugin-fifo", "is a FIFO that nobody writes to", walk, "plugin-unreadable", honest).before(|site| {
+            as_another(site, "plugin-fifo", |path| {
+                let made = Command::new("mkfifo").arg(path).status().context("making a FIFO")?;
+                ensure!(made.success(), "making a FIFO: {made}");
+                Ok(())
             })
-            .open("whoever loads it waits for a writer"),
+        }),
         file(
             "other-digest",
             "is another file than the project pins",

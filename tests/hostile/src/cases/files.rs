@@ -74,21 +74,18 @@ pub(super) fn cases() -> Vec<Case> {
                 ensure!(made.success(), "making a FIFO: {made}");
                 Ok(())
             })
-            .also(|site| says(site, "Err("))
-            .open("the call waits for a writer until its time is over"),
+            .also(|site| says(site, "Err(")),
         refused(looks(
             "descriptors",
             "opens files until it is refused",
             "256 resources of the system",
             "descriptors",
             false,
-        ))
-        .open("the guest is ended instead of being told no"),
+        )),
         refused(
             looks("disk-bomb", "writes 64 MiB where 1 MiB is granted", "a budget of bytes a directory", "disk", true)
                 .edited("write = true", "write = true, bytes = \"1MiB\""),
-        )
-        .open("directories have no budgets yet"),
+        ),
         refused(
             looks(
                 "many-files",
@@ -98,8 +95,7 @@ pub(super) fn cases() -> Vec<Case> {
                 true,
             )
             .edited("write = true", "write = true, files = 100"),
-        )
-        .open("directories have no budgets yet"),
+        ),
         looks(
             "many-entries",
             "lists a directory of 20,000 entries",

@@ -29,6 +29,7 @@ pub(crate) const OWN_FILES: Code = Code { name: "grant-own-files", page: include
 
 codes! {
     "grant-own-files",
+    "host-certificates",
     "host-file-unreadable",
     "host-file-unwritable",
     "host-internal",

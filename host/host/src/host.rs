@@ -372,6 +372,7 @@ impl Host {
                 ..compile
             },
             secrets: known().clone(),
+            certificates: self.project.as_ref().map(OpenProject::certificates).transpose()?.unwrap_or_default(),
             ..default
         };
         let sandbox = Arc::new(Sandbox::new(config).map_err(|error| Error::explained(&error))?);

@@ -14,8 +14,8 @@ use crossdock_route::{
     LockedPlugin, Mistake, Place, PluginUse, Rate, Route, RouteAbilities, SecretFrom, StepAbilities, Want, codes,
 };
 use crossdock_sandbox::{
-    Description, DirGrant, Grants, Instance, Limits, Plugin, ReadPlugin, Role, Sandbox, SandboxError, SecretGrant,
-    WriteBudget,
+    Description, DirGrant, Grants, HttpGrant, Instance, Limits, Plugin, ReadPlugin, Role, Sandbox, SandboxError,
+    SecretGrant, WriteBudget,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -377,13 +377,19 @@ impl Loader<'_> {
         let mut secrets = Vec::new();
         for name in &uses.grants.secrets {
             let value = self.project.secret_value(name)?;
-            secrets.push(SecretGrant { name: name.clone(), value, reveal: uses.grants.reveal.contains(name) });
+            let to = self.project.file.secret(name).map(|entry| entry.to.clone()).unwrap_or_default();
+            secrets.push(SecretGrant { name: name.clone(), value, reveal: uses.grants.reveal.contains(name), to });
         }
         let dirs = uses.grants.dirs.iter().map(|dir| DirGrant {
             host: self.project.resolve(&dir.host),
             guest: dir.guest.clone(),
             write: dir.budget.map(|budget| WriteBudget { max_bytes: budget.max_bytes, max_files: budget.max_files }),
         });
+        let http = uses
+            .grants
+            .http
+            .iter()
+            .map(|grant| HttpGrant { origin: grant.origin.clone(), addresses: grant.addresses.clone() });
         let limits = uses.limits.within(self.project.file.limits());
         let state = match self.ledger {
             Some(ledger) => ledger.state(self.route.name().clone(), step.clone()).await?,
@@ -391,7 +397,7 @@ impl Loader<'_> {
         };
         let settings = serde_json::Value::Object(uses.settings.clone()).to_string();
         Ok(Instance {
-            grants: Grants { dirs: dirs.collect(), http: uses.grants.http.clone(), secrets },
+            grants: Grants { dirs: dirs.collect(), http: http.collect(), secrets },
             limits: Limits {
                 memory_max_bytes: limits.memory_max_bytes,
                 call_time_max_ms: limits.call_time_max_ms,

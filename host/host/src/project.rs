@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::secrets::{is_too_short, known};
 use crossdock_model::{ErrorClass, PluginName, RouteName};
 use crossdock_route::{Project, ProjectFile, Route, RouteFile, SecretEntry, SecretFrom};
-use crossdock_sandbox::{SECRET_MIN_BYTES, SecretValue, read_secret};
-use std::io::ErrorKind;
+use crossdock_sandbox::{Certificates, SECRET_MIN_BYTES, SecretValue, read_secret};
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The name of the file that makes a folder a project.
@@ -14,6 +14,9 @@ pub const PROJECT_FILE: &str = "crossdock.toml";
 pub const LOCK_FILE: &str = "crossdock.lock";
 /// The folder of a project in which routes are looked for by name.
 const ROUTES_FOLDER: &str = "routes";
+
+/// The largest file that is read as certificates.
+const CERTIFICATES_MAX_BYTES: u64 = 4 << 20;
 
 /// A project folder whose `crossdock.toml` was read.
 #[derive(Debug, Clone)]
@@ -119,6 +122,28 @@ impl OpenProject {
         [self.folder.join(ROUTES_FOLDER), self.folder.clone()]
     }
 
+    /// The authorities that the project trusts beside those of the machine.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or holds anything but certificates.
+    pub(crate) fn certificates(&self) -> Result<Certificates, Error> {
+        let mut certificates = Certificates::default();
+        for written in self.file.certificates() {
+            let path = self.resolve(written);
+            let found =
+                read_certificates(&path).and_then(|text| certificates.add_pem(&text).map_err(|e| e.to_string()));
+            found.map_err(|error| {
+                Error::new(
+                    "host-certificates",
+                    ErrorClass::InvalidInput,
+                    format!("taking over the certificates in {}: {error}", path.display()),
+                    "Name a file with certificates in PEM in `[network] certificates` of the project file.",
+                )
+            })?;
+        }
+        Ok(certificates)
+    }
+
     /// The file of a route, by the name that stands in it.
     pub(crate) fn route_file(&self, name: &RouteName) -> Result<PathBuf, Error> {
         for folder in self.route_folders() {
@@ -147,6 +172,17 @@ impl OpenProject {
             ),
         ))
     }
+}
+
+/// Reads a file with certificates; the machine's own list of them is far smaller than what is taken.
+fn read_certificates(path: &Path) -> Result<Vec<u8>, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut text = Vec::new();
+    file.take(CERTIFICATES_MAX_BYTES + 1).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > CERTIFICATES_MAX_BYTES {
+        return Err(format!("it is larger than {CERTIFICATES_MAX_BYTES} bytes"));
+    }
+    Ok(text)
 }
 
 /// Reads a route file. Looks at nothing but the file.

@@ -77,7 +77,10 @@ fn identity(project: &OpenProject, digest: &str, uses: &PluginUse, rate: Rate) -
         part(if dir.write { "write" } else { "read" });
     }
     part("http");
-    uses.grants.http.iter().for_each(|origin| part(origin));
+    for grant in &uses.grants.http {
+        part(&grant.origin);
+        grant.addresses.iter().for_each(|range| part(range));
+    }
     part("secrets");
     for name in &uses.grants.secrets {
         part(name);

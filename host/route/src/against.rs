@@ -2,6 +2,7 @@
 
 use crate::abilities::{Idempotency, Role, RouteAbilities, StepAbilities, Want};
 use crate::codes;
+use crate::egress;
 use crate::mistake::{Mistake, Mistakes};
 use crate::place::Place;
 use crate::project::Project;
@@ -30,10 +31,11 @@ impl Spot<'_> {
 }
 
 impl Route {
-    /// Checks that the project has every plugin and every secret that the route names.
+    /// Checks that the project has every plugin and every secret that the route names, and that each secret can be
+    /// sent where it is granted.
     ///
     /// # Errors
-    /// All that are missing, with their places in the route.
+    /// All that are missing or could not be sent, with their places in the route.
     pub fn check_project(&self, project: &Project) -> Result<(), Mistakes> {
         let mut list = Vec::new();
         let handlers: Vec<HandlerPlace> = self.handlers().into_iter().map(|(place, _)| place).collect();
@@ -48,7 +50,13 @@ impl Route {
                 );
             }
             for (index, name) in uses.grants.secrets.iter().enumerate() {
-                if project.secret(name).is_none() {
+                if let Some(entry) = project.secret(name) {
+                    let found = egress::unsendable(name, &entry.to, &uses.grants.http, project.file());
+                    list.extend(found.map(|why| {
+                        let at = self.span_at(place, &format!("/grants/secrets/{index}"), false);
+                        Mistake::new(codes::SECRET_DESTINATION, why.message).at(at, why.label).with_fix(why.fix)
+                    }));
+                } else {
                     let known: Vec<&str> = project.secrets().iter().map(|secret| secret.name.as_str()).collect();
                     let pointer = format!("/grants/secrets/{index}");
                     list.push(

@@ -41,6 +41,8 @@ codes! {
     UNKNOWN_PLUGIN = "route-unknown-plugin";
     /// A secret that the project does not have.
     UNKNOWN_SECRET = "route-unknown-secret";
+    /// A secret that may go nowhere where it is granted, or that others could read on its way.
+    SECRET_DESTINATION = "route-secret-destination";
     /// A plugin needs something that the route does not grant.
     MISSING_GRANT = "route-missing-grant";
     /// Failed records would be lost.

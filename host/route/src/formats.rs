@@ -37,7 +37,9 @@ formats! {
     /// A whole number and a unit of size.
     Size = "^[0-9]+(B|KiB|MiB|GiB)$";
     /// Scheme, host and port.
-    Origin = "^https?://[^/?#@*]+/?$";
+    Origin = "^https?://[^/?#@*\\\\]+/?$";
+    /// A range of addresses.
+    Range = "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$";
     /// A SHA-256.
     Digest = "^sha256:[0-9a-f]{64}$";
 }

@@ -2,9 +2,10 @@
 
 use crate::codes;
 use crate::document::document;
+use crate::egress::origin;
 use crate::formats;
 use crate::mistake::{Mistake, Mistakes, SourceText, Span};
-use crate::read::{At, Fields, Node, Notes, age, name_text, shown, size, text};
+use crate::read::{At, Fields, Node, Notes, age, list, name_text, shown, size, text};
 use crate::shared::{PluginLimits, ProjectLimitsFile, TotalLimits, check_secret_name};
 use crate::spans::SpanTree;
 use crossdock_model::PluginName;
@@ -43,6 +44,9 @@ pub struct ProjectFile {
     /// The ledger itself.
     #[schemars(with = "Option<LedgerFile>")]
     ledger: Option<At<LedgerFile>>,
+    /// What holds for all HTTP requests of plugins.
+    #[schemars(with = "Option<NetworkFile>")]
+    network: Option<At<NetworkFile>>,
 }
 
 /// Where a plugin is.
@@ -57,9 +61,23 @@ struct PluginFile {
     digest: Option<At<String>>,
 }
 
-/// Where a secret comes from: exactly one of the two.
+/// What holds for all HTTP requests of plugins.
 #[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields, rename = "Secret", extend("minProperties" = 1, "maxProperties" = 1))]
+#[schemars(deny_unknown_fields, rename = "Network")]
+struct NetworkFile {
+    /// Files with certificates of authorities in PEM that are trusted beside those of this machine; if they are
+    /// relative, within the project's folder.
+    #[schemars(with = "Option<Vec<String>>", inner(length(min = 1)))]
+    certificates: Option<At<Vec<At<String>>>>,
+}
+
+/// Where a secret comes from: exactly one of `env` and `file`; and where it may go.
+#[derive(Debug, JsonSchema)]
+#[schemars(
+    deny_unknown_fields,
+    rename = "Secret",
+    extend("oneOf" = [{ "required": ["env"] }, { "required": ["file"] }])
+)]
 struct SecretFile {
     /// The environment variable that holds it.
     #[schemars(with = "Option<String>", length(min = 1))]
@@ -68,6 +86,10 @@ struct SecretFile {
     /// the project's folder.
     #[schemars(with = "Option<String>", length(min = 1))]
     file: Option<At<String>>,
+    /// The addresses to which it may be sent, each with scheme, host and, if it is not the usual one, port. If they
+    /// are left out, it may be sent to the one address that a plugin is granted with it, behind TLS or on this machine.
+    #[schemars(with = "Option<Vec<formats::Origin>>", length(min = 1))]
+    to: Option<At<Vec<At<String>>>>,
 }
 
 /// How long the ledger keeps what is settled: "never" is never thrown away, or an age from "1h" to "36500d" in hours
@@ -136,6 +158,7 @@ impl ProjectFile {
             data: fields.optional("data", text),
             retention: fields.optional("retention", RetentionFile::read),
             ledger: fields.optional("ledger", LedgerFile::read),
+            network: fields.optional("network", NetworkFile::read),
         };
         fields.finish();
         project
@@ -153,7 +176,8 @@ impl ProjectFile {
                 (None, Some(file)) => SecretFrom::File(file.value),
                 _ => return None,
             };
-            Some(SecretEntry { name, from })
+            let to = file.to.map(|at| at.value.into_iter().map(|at| at.value).collect()).unwrap_or_default();
+            Some(SecretEntry { name, from, to })
         });
         let (limits, total_limits) = self.limits.map(|at| at.value.check()).unwrap_or_default();
         Some(Project(Arc::new(Inner {
@@ -163,6 +187,7 @@ impl ProjectFile {
             total_limits,
             data: self.data.map_or_else(|| DATA_DEFAULT.to_owned(), |at| at.value),
             retention: self.retention.map(|at| at.value.check()).unwrap_or_default(),
+            certificates: self.network.map(|at| at.value.check()).unwrap_or_default(),
             ledger_max_bytes: self.ledger.and_then(|at| at.value.max_bytes).map(|at| at.value),
             text: Arc::clone(source),
             spans,
@@ -229,11 +254,15 @@ impl SecretFile {
             );
             return None;
         };
-        for (_, node) in Fields::entries(table).iter().filter(|(key, _)| !matches!(key.value, "env" | "file")) {
+        for (_, node) in Fields::entries(table).iter().filter(|(key, _)| !matches!(key.value, "env" | "file" | "to")) {
             notes.hide(node.span());
         }
         let mut fields = Fields::new("a secret", table, Some(key.span), notes);
-        let secret = Self { env: fields.optional("env", text), file: fields.optional("file", text) };
+        let secret = Self {
+            env: fields.optional("env", text),
+            file: fields.optional("file", text),
+            to: fields.optional("to", bound),
+        };
         for key in ["value", "text"] {
             fields.refuse(key, |span| {
                 Mistake::new(codes::UNKNOWN_KEY, "a secret itself never stands in this file")
@@ -242,7 +271,7 @@ impl SecretFile {
             });
         }
         match (table.contains_key("env"), table.contains_key("file")) {
-            (false, false) if table.is_empty() => fields.notes.add(
+            (false, false) if table.iter().all(|(key, _)| key.get_ref() == "to") => fields.notes.add(
                 Mistake::new(codes::MISSING_KEY, format!("secret `{}` comes from nowhere", shown(key.value)))
                     .at(key.span, "neither `env` nor `file`")
                     .with_fix(format!("write {example}")),
@@ -257,6 +286,31 @@ impl SecretFile {
         // If there are other keys only, they were refused or are unknown.
         fields.finish();
         named.then(|| (key.value.to_owned(), secret))
+    }
+}
+
+/// The origins that a secret is bound to.
+fn bound(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Vec<At<String>>> {
+    let origins = list(node, notes, "[\"https://erp.example.com\"]", origin)?;
+    if matches!(node.value.get_ref(), DeValue::Array(written) if written.is_empty()) {
+        let fix = "write where it may be sent, or leave `to` out";
+        node.bad_value(notes, "`to` holds no address".to_owned(), "it could be sent nowhere", fix);
+        return None;
+    }
+    Some(origins)
+}
+
+impl NetworkFile {
+    fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
+        let table = node.table(notes, "network = { certificates = [\"ca.pem\"] }")?;
+        let mut fields = Fields::new("`network`", table, Some(node.span()), notes);
+        let certificates = fields.optional("certificates", |node, notes| list(node, notes, "[\"ca.pem\"]", text));
+        fields.finish();
+        Some(Self { certificates })
+    }
+
+    fn check(self) -> Vec<String> {
+        self.certificates.map(|at| at.value.into_iter().map(|at| at.value).collect()).unwrap_or_default()
     }
 }
 
@@ -312,6 +366,8 @@ struct Inner {
     data: String,
     retention: Retention,
     ledger_max_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    certificates: Vec<String>,
     #[serde(skip)]
     text: Arc<SourceText>,
     #[serde(skip)]
@@ -337,6 +393,10 @@ pub struct SecretEntry {
     pub name: String,
     /// Where it comes from.
     pub from: SecretFrom,
+    /// The origins to which it may be sent, normalised. None: the one that a plugin is granted with it, behind TLS or
+    /// on this machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<String>,
 }
 
 /// Where a secret comes from.
@@ -445,6 +505,13 @@ impl Project {
     #[must_use]
     pub fn ledger_max_bytes(&self) -> Option<u64> {
         self.0.ledger_max_bytes
+    }
+
+    /// Files with certificates of authorities that are trusted beside those of the machine, as written; if they are
+    /// relative, within the project's folder.
+    #[must_use]
+    pub fn certificates(&self) -> &[String] {
+        &self.0.certificates
     }
 
     /// Where the path of a plugin stands in the text.

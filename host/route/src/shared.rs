@@ -1,6 +1,7 @@
 //! Grants and limits: what both sources and steps may have, and projects too.
 
 use crate::codes;
+use crate::egress::{HttpEntry, HttpFile, HttpGrant};
 use crate::formats;
 use crate::mistake::Mistake;
 use crate::read::{At, Fields, Node, Notes, duration, flag, list, number, shown, size, text};
@@ -8,7 +9,6 @@ use crate::units::show_ms;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use url::Url;
 
 /// Bounds of what a route or project may set as a plugin's memory.
 const MEMORY_MIN_BYTES: u64 = 1 << 20;
@@ -251,13 +251,16 @@ pub(crate) struct GrantsFile {
     #[schemars(with = "Option<Vec<DirFile>>")]
     dirs: Option<At<Vec<At<DirFile>>>>,
     /// Addresses that may be asked over HTTP: scheme, host and, if it is not the usual one, port, for example
-    /// "https://erp.example.com" or "http://127.0.0.1:8080".
-    #[schemars(with = "Option<Vec<formats::Origin>>")]
-    http: Option<At<Vec<At<String>>>>,
-    /// Names of secrets of the project that the plugin may have put on the wire, without seeing them.
+    /// "https://erp.example.com" or "http://127.0.0.1:8080". A name may have public addresses only, unless its ranges
+    /// are granted with it: { origin = "https://erp.corp.example", addresses = ["10.1.0.0/16"] }.
+    #[schemars(with = "Option<Vec<HttpEntry>>")]
+    http: Option<At<Vec<At<HttpFile>>>>,
+    /// Names of secrets of the project that the plugin may have put on the wire, without seeing them. Beside several
+    /// addresses the project must say where each may be sent, with `to`.
     #[schemars(with = "Option<Vec<formats::SecretName>>")]
     secrets: Option<At<Vec<At<String>>>>,
-    /// Names of granted secrets that the plugin may also see. Most plugins need none.
+    /// Names of granted secrets that the plugin may also see. Most plugins need none. What a plugin has seen it can
+    /// send anywhere that it may send requests to, whatever the project says with `to`.
     #[schemars(with = "Option<Vec<formats::SecretName>>")]
     reveal: Option<At<Vec<At<String>>>>,
 }
@@ -296,7 +299,8 @@ impl GrantsFile {
         let dirs = "[{ host = \"data\", guest = \"/in\" }]";
         let grants = Self {
             dirs: fields.optional("dirs", |node, notes| list(node, notes, dirs, DirFile::read)),
-            http: fields.optional("http", |node, notes| list(node, notes, "[\"https://erp.example.com\"]", origin)),
+            http: fields
+                .optional("http", |node, notes| list(node, notes, "[\"https://erp.example.com\"]", HttpFile::read)),
             secrets: fields.optional("secrets", |node, notes| list(node, notes, "[\"ERP_TOKEN\"]", secret_name)),
             reveal: fields.optional("reveal", |node, notes| list(node, notes, "[\"ERP_TOKEN\"]", secret_name)),
         };
@@ -318,10 +322,12 @@ impl GrantsFile {
         let dirs = self.dirs.as_ref().map(|at| at.value.as_slice()).unwrap_or_default();
         let guests = dirs.iter().filter_map(|dir| dir.value.guest.as_ref());
         refuse_repeated(guests, "guest directory", notes);
+        let http = self.http.as_ref().map(|at| at.value.as_slice()).unwrap_or_default();
+        refuse_repeated(http.iter().filter_map(|grant| grant.value.origin()), "address", notes);
         let values = |list: &[At<String>]| list.iter().map(|at| at.value.clone()).collect();
         Grants {
             dirs: dirs.iter().filter_map(|dir| dir.value.check(notes)).collect(),
-            http: values(self.http.as_ref().map(|at| at.value.as_slice()).unwrap_or_default()),
+            http: http.iter().filter_map(|grant| grant.value.check(notes)).collect(),
             secrets: values(secrets),
             reveal: values(reveal),
         }
@@ -418,32 +424,6 @@ fn guest_path(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<String> {
     None
 }
 
-/// Scheme, host and port; as `url` writes them.
-fn origin(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<String> {
-    let written = text(node, notes)?;
-    let problem = match Url::parse(&written) {
-        Err(_) if !written.contains("://") => "the scheme is missing",
-        Err(_) => "not an address",
-        Ok(url) if !matches!(url.scheme(), "http" | "https") => "only http and https can be granted",
-        Ok(url) if url.host_str().is_none_or(|host| host.contains('*')) => "each host must be named",
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => "credentials do not belong here",
-        Ok(url) if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {
-            "a grant covers a host as a whole: no path"
-        }
-        Ok(url) => return Some(url.origin().ascii_serialization()),
-    };
-    let fix = "write scheme, host and port only, for example \"https://erp.example.com\" or \"http://127.0.0.1:8080\"";
-    let message = match written.contains('@') {
-        true => {
-            notes.hide(node.span());
-            "this address cannot be granted".to_owned()
-        }
-        false => format!("`{}` cannot be granted", shown(&written)),
-    };
-    node.bad_value(notes, message, problem, fix);
-    None
-}
-
 /// The name of a secret.
 pub(crate) fn secret_name(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<String> {
     let name = text(node, notes)?;
@@ -471,8 +451,8 @@ pub(crate) fn check_secret_name(name: At<&str>, notes: &mut Notes<'_>) -> bool {
 pub struct Grants {
     /// Directories.
     pub dirs: Vec<DirGrant>,
-    /// Scheme, host and port, normalised; the usual port of a scheme is left out.
-    pub http: Vec<String>,
+    /// Where its HTTP requests may go.
+    pub http: Vec<HttpGrant>,
     /// Names of secrets that it may have put on the wire.
     pub secrets: Vec<String>,
     /// Those of them that it may see.

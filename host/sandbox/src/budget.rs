@@ -51,6 +51,12 @@ pub(crate) struct Share {
 }
 
 impl Share {
+    /// Another share of the same holder, empty at first.
+    pub(crate) fn another(&self) -> Self {
+        let who = self.budget.held().shares.get(&self.number).map(|(who, _)| who.clone());
+        self.budget.share(who.as_deref().unwrap_or_default().to_owned())
+    }
+
     /// Takes more; answers whether there was enough left.
     pub(crate) fn take(&mut self, bytes: u64) -> bool {
         let mut held = self.budget.held();

@@ -1,9 +1,10 @@
 //! What one plugin at one step of one route may reach. Nothing is granted by default.
 
+use ipnet::IpNet;
 use std::fmt;
 use std::path::PathBuf;
 use thiserror::Error;
-use url::Url;
+use url::{Host, Url};
 use zeroize::Zeroize as _;
 
 /// A directory that the plugin sees.
@@ -41,13 +42,18 @@ pub struct SecretGrant {
     pub name: String,
     /// Its value.
     pub value: SecretValue,
-    /// Whether the plugin may see the value, and not only have it put on the wire.
+    /// Whether the plugin may see the value, and not only have it put on the wire. Where a value goes that a plugin
+    /// has seen, nobody can hold it to: `to` binds the host, not the plugin then.
     pub reveal: bool,
+    /// The origins to which the host may send the value, each as in [`HttpGrant::origin`]. If there are none, it may
+    /// go to the one origin that the plugin is granted, behind TLS or on this machine; with several it goes nowhere.
+    pub to: Vec<String>,
 }
 
 impl fmt::Debug for SecretGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SecretGrant {{ name: {:?}, value: {:?}, reveal: {} }}", self.name, self.value, self.reveal)
+        let Self { name, value, reveal, to } = self;
+        write!(f, "SecretGrant {{ name: {name:?}, value: {value:?}, reveal: {reveal}, to: {to:?} }}")
     }
 }
 
@@ -90,45 +96,139 @@ impl Drop for SecretValue {
 pub struct Grants {
     /// Directories.
     pub dirs: Vec<DirGrant>,
-    /// Origins of HTTP requests: scheme, host and port, for example `https://pay.example.com`. The port
-    /// may be left out if it is the usual one.
-    pub http: Vec<String>,
+    /// Where HTTP requests may go.
+    pub http: Vec<HttpGrant>,
     /// Secrets.
     pub secrets: Vec<SecretGrant>,
 }
 
-/// Why a text is not an origin.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{found:?} is not an origin: {reason}")]
-pub struct InvalidOrigin {
-    /// What was given.
-    pub found: String,
-    /// What is wrong with it.
-    pub reason: String,
+/// An origin that requests may go to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HttpGrant {
+    /// Scheme, host and port, for example `https://pay.example.com`. The port may be left out if it is the usual one.
+    pub origin: String,
+    /// Which addresses the host may have, as ranges in CIDR notation such as `10.1.0.0/16`. If there are none, a name
+    /// may have public addresses only, and `localhost` those of this machine. With ranges only addresses in them are
+    /// connected to, public or not; addresses of link-local and of cloud metadata must be named by a range that
+    /// holds no others. A host that is an address is that address, and has no ranges.
+    pub addresses: Vec<String>,
 }
 
-/// Scheme, host and port, as `url` writes them after normalisation.
+impl From<&str> for HttpGrant {
+    /// An origin without ranges.
+    fn from(origin: &str) -> Self {
+        Self { origin: origin.to_owned(), addresses: Vec::new() }
+    }
+}
+
+/// Why a grant cannot be given.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum GrantError {
+    #[error("{found:?} is not an origin: {reason}")]
+    Origin { found: String, reason: String },
+    #[error("{found:?} is not a range of addresses such as 10.1.0.0/16 or fd00::/8")]
+    Range { found: String },
+    #[error("{origin} has no other addresses than its own, and was granted with ranges")]
+    RangesOfAddress { origin: Origin },
+}
+
+impl GrantError {
+    pub(crate) fn fix(&self) -> &'static str {
+        match self {
+            Self::Origin { .. } => "write scheme, host and, if it is not the usual one, port: https://api.example.com",
+            Self::Range { .. } => "write an address, a slash and how many of its bits count",
+            Self::RangesOfAddress { .. } => "grant it without ranges",
+        }
+    }
+}
+
+impl HttpGrant {
+    /// The origin and the ranges, looked at.
+    pub(crate) fn checked(&self) -> Result<(Origin, Vec<IpNet>), GrantError> {
+        let origin = Origin::parse(&self.origin)?;
+        let is_name = matches!(&origin.host, Host::Domain(name) if name != "localhost");
+        if !is_name && !self.addresses.is_empty() {
+            return Err(GrantError::RangesOfAddress { origin });
+        }
+        let range = |text: &String| text.parse().map_err(|_| GrantError::Range { found: text.clone() });
+        Ok((origin, self.addresses.iter().map(range).collect::<Result<_, _>>()?))
+    }
+}
+
+/// Scheme, host and port after normalisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin {
-    scheme: String,
-    host: String,
+    https: bool,
+    host: Host<String>,
     port: u16,
 }
 
 impl Origin {
     /// The origin of a URL, if it has one that requests can be sent to.
     pub(crate) fn of(url: &Url) -> Option<Self> {
-        if !matches!(url.scheme(), "http" | "https") {
+        let https = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let host = match url.host()? {
+            // `example.com.` is the same host as `example.com`.
+            Host::Domain(name) => Host::Domain(name.strip_suffix('.').unwrap_or(name).to_owned()),
+            Host::Ipv4(address) => Host::Ipv4(address),
+            Host::Ipv6(address) => Host::Ipv6(address),
+        };
+        if matches!(&host, Host::Domain(name) if name.is_empty()) {
             return None;
         }
-        let host = url.host_str().filter(|host| !host.is_empty())?;
-        // `example.com.` is the same host as `example.com`.
-        let host = host.strip_suffix('.').unwrap_or(host);
-        Some(Self { scheme: url.scheme().to_owned(), host: host.to_owned(), port: url.port_or_known_default()? })
+        Some(Self { https, host, port: url.port_or_known_default()? })
     }
 
-    pub(crate) fn parse(text: &str) -> Result<Self, InvalidOrigin> {
-        let refuse = |reason: &str| InvalidOrigin { found: text.to_owned(), reason: reason.to_owned() };
+    pub(crate) fn is_https(&self) -> bool {
+        self.https
+    }
+
+    pub(crate) fn host(&self) -> &Host<String> {
+        &self.host
+    }
+
+    pub(crate) fn host_ref(&self) -> Host<&str> {
+        match &self.host {
+            Host::Domain(name) => Host::Domain(name),
+            Host::Ipv4(address) => Host::Ipv4(*address),
+            Host::Ipv6(address) => Host::Ipv6(*address),
+        }
+    }
+
+    /// The host as certificates name it: an address without brackets.
+    pub(crate) fn host_name(&self) -> String {
+        match &self.host {
+            Host::Ipv6(address) => address.to_string(),
+            host => host.to_string(),
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Host and port as the `Host` header has them: without the usual port.
+    pub(crate) fn authority(&self) -> String {
+        let usual = if self.https { 443 } else { 80 };
+        if self.port == usual { self.host.to_string() } else { format!("{}:{}", self.host, self.port) }
+    }
+
+    /// Whether nobody between here and there can read along.
+    pub(crate) fn is_private(&self) -> bool {
+        let is_here = match &self.host {
+            Host::Domain(name) => name == "localhost",
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        };
+        self.https || is_here
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, GrantError> {
+        let refuse = |reason: &str| GrantError::Origin { found: text.to_owned(), reason: reason.to_owned() };
         let url = Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("it must not hold credentials"));
@@ -142,7 +242,7 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}", self.scheme, self.host, self.port)
+        write!(f, "{}://{}", if self.https { "https" } else { "http" }, self.authority())
     }
 }
 
@@ -183,7 +283,7 @@ mod tests {
 
     #[test]
     fn debugging_shows_no_value() {
-        let grant = SecretGrant { name: "A".into(), value: Some(b"canary".to_vec()).into(), reveal: false };
+        let grant = SecretGrant { name: "A".into(), value: Some(b"canary".to_vec()).into(), reveal: false, to: vec![] };
         assert!(!format!("{grant:?}").contains("canary"));
         let grants = Grants { secrets: vec![grant], ..Grants::default() };
         assert!(!format!("{grants:?}").contains("canary"));

@@ -1,11 +1,11 @@
 //! What belongs to one instance on the host's side: the data of its store.
 
+use crate::binding::Bindings;
 use crate::budget::Share;
 use crate::deadline::Deadline;
 use crate::exchanges::Exchanges;
 use crate::files::{Files, FilesView, Lane};
-use crate::grants::Origin;
-use crate::http_client::HttpClient;
+use crate::http_client::Doors;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::log_rate::{LeftOut, LogRate};
@@ -32,15 +32,17 @@ pub(crate) struct Identity {
     pub(crate) route: String,
     pub(crate) step: String,
     pub(crate) plugin: String,
-    pub(crate) origins: Vec<Origin>,
+    /// Where it may send requests.
+    pub(crate) doors: Doors,
     pub(crate) secrets: SecretValues,
+    /// Where its secrets may be sent.
+    pub(crate) bindings: Bindings,
     pub(crate) limits: Limits,
     /// What it says in the log, over time.
     pub(crate) log: Mutex<LogRate>,
     /// What this instance shares with others that talk to the same system.
     pub(crate) request_limits: Option<Arc<RequestLimits>>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) client: Arc<HttpClient>,
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) state: State,
     /// Where requests are sent from: not on the threads that plugins compute on.

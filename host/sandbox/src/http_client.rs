@@ -1,104 +1,299 @@
-//! The way out: one HTTP client for all plugins, which connects to public addresses only unless a grant
-//! names the address itself.
+//! The way out: requests of plugins, to where they were granted, and what comes back.
+//!
+//! HTTP/1.1 only. Redirects are not followed, cookies not kept, proxies of the environment not used, and nothing is
+//! sent again but a request of which not a byte went out.
 
+mod addresses;
+mod connect;
+mod gathered;
+mod inflate;
+mod pool;
+mod resolve;
+mod tls;
+mod wire;
+
+pub(crate) use connect::Body;
+pub(crate) use gathered::Gathered;
+pub(crate) use resolve::SystemResolver;
+pub use resolve::{Resolver, Resolving};
+pub use tls::{Certificates, CertificatesError};
+
+use crate::grants::Origin;
 use crate::limits::Limits;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::OnceLock;
+use addresses::Reach;
+use connect::Connection;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use inflate::Stop;
+use ipnet::IpNet;
+use pool::{Place, Pool};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use thiserror::Error;
+use tokio_rustls::TlsConnector;
 
-/// How long making a connection may take.
+/// How long making a connection may take: waiting for a socket, resolving, connecting and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an idle connection is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How many idle connections to one host are kept.
-const IDLE_MAX: usize = 64;
+/// How long a connection may take after an answer until it is good for another request.
+const READY_TIMEOUT: Duration = Duration::from_millis(20);
+/// What may come in front of an answer, `103` and the like and the answer's own head.
+const BEFORE_ANSWER_MAX_BYTES: usize = 4 * Limits::HTTP_HEAD_MAX_BYTES;
+/// What a header costs beside its text.
+const HEADER_BYTES: usize = 64;
+
+/// Headers that are about the connection: of no use to a plugin, which has none.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
 
 /// What a request came to.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// A complete answer.
     Complete { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
-    /// An answer whose body is longer than what is allowed.
-    TooLarge { status: u16 },
+    /// An answer that is larger than what is allowed, and what was exceeded.
+    TooLarge { status: u16, what: String },
 }
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub(crate) enum NoAnswer {
-    #[error("{0}")]
-    Invalid(String),
+    /// Nothing was sent.
     #[error("{0}")]
     NotConnected(String),
+    /// It may have been sent.
     #[error("{0}")]
     Lost(String),
 }
 
-/// One HTTP client, made when it is first needed: reading the machine's certificates takes a while.
-#[derive(Default)]
+/// What all instances of a sandbox share of the way out.
 pub(crate) struct HttpClient {
-    client: OnceLock<Result<reqwest::Client, String>>,
+    certificates: Certificates,
+    resolver: Arc<dyn Resolver>,
+    /// Made when it is first needed: reading the machine's certificates takes a while.
+    tls: OnceLock<Result<TlsConnector, String>>,
+    pool: Pool,
+    owners: AtomicU64,
 }
 
 impl HttpClient {
-    fn get(&self) -> Result<&reqwest::Client, NoAnswer> {
-        let made = self.client.get_or_init(|| {
-            // Another part of the process may have chosen a provider already; that one is used then.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            // Without certificates of the machine only plain HTTP works, and HTTPS says why not.
-            build(|b| b).or_else(|_| build(|b| b.tls_certs_only([]))).map_err(|error| chain(&error))
-        });
-        made.as_ref().map_err(|error| NoAnswer::NotConnected(format!("the HTTP client cannot be set up: {error}")))
+    pub(crate) fn new(certificates: Certificates, resolver: Arc<dyn Resolver>) -> Self {
+        Self { certificates, resolver, tls: OnceLock::new(), pool: Pool::default(), owners: AtomicU64::new(0) }
     }
 
-    /// Sends one request and reads its answer to the end.
-    pub(crate) async fn send(&self, request: reqwest::Request) -> Result<Answer, NoAnswer> {
-        let mut response = self.get()?.execute(request).await.map_err(explain)?;
-        let status = response.status().as_u16();
-        let headers = response
-            .headers()
-            .iter()
-            .filter_map(|(name, value)| {
-                Some((name.as_str().to_owned(), std::str::from_utf8(value.as_bytes()).ok()?.to_owned()))
+    fn tls(&self) -> Result<&TlsConnector, String> {
+        let made = self.tls.get_or_init(|| {
+            tls::connector(&self.certificates).map_err(|error| {
+                format!("no HTTPS: {error}; install the certificates of your system's authorities (ca-certificates)")
             })
-            .collect();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(explain)? {
-            if body.len() + chunk.len() > Limits::HTTP_BODY_MAX_BYTES {
-                return Ok(Answer::TooLarge { status });
+        });
+        made.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// The origins that an instance was granted.
+pub(crate) struct Doors {
+    client: Arc<HttpClient>,
+    owner: u64,
+    doors: Vec<(Origin, Reach)>,
+}
+
+impl Drop for Doors {
+    fn drop(&mut self) {
+        self.client.pool.forget(self.owner);
+    }
+}
+
+impl Doors {
+    /// Ways to these origins: for each the ranges that its addresses must lie in, or none.
+    pub(crate) fn new(client: Arc<HttpClient>, origins: Vec<(Origin, Vec<IpNet>)>) -> Self {
+        let owner = client.owners.fetch_add(1, Ordering::Relaxed);
+        let door = |(origin, ranges): (Origin, Vec<IpNet>)| {
+            let reach = Reach::of(&origin.host_ref(), &ranges);
+            (origin, reach)
+        };
+        Self { client, owner, doors: origins.into_iter().map(door).collect() }
+    }
+
+    /// The door to an origin, if it was granted.
+    pub(crate) fn find(&self, origin: &Origin) -> Option<usize> {
+        self.doors.iter().position(|(granted, _)| granted == origin)
+    }
+
+    /// How many origins were granted.
+    pub(crate) fn len(&self) -> usize {
+        self.doors.len()
+    }
+
+    /// Sends a request through a door and reads the answer to its end. `begun` becomes true before the first byte may
+    /// go out. `gathered` is where the answer counts.
+    pub(crate) async fn send(
+        &self,
+        door: usize,
+        mut request: Request<Body>,
+        begun: &AtomicBool,
+        gathered: &Gathered,
+    ) -> Result<Answer, NoAnswer> {
+        let Some((origin, reach)) = self.doors.get(door) else {
+            return Err(NoAnswer::NotConnected("there is no such origin".to_owned()));
+        };
+        let place = Place { owner: self.owner, origin: door };
+        let unpack = complete(origin, request.headers_mut()).map_err(NoAnswer::NotConnected)?;
+        loop {
+            let kept = self.client.pool.take(place);
+            let is_kept = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => self.connect(origin, reach).await.map_err(NoAnswer::NotConnected)?,
+            };
+            connection.allowance.begin(BEFORE_ANSWER_MAX_BYTES);
+            begun.store(true, Ordering::Relaxed);
+            match connection.sender.try_send_request(request).await {
+                Ok(response) => return self.receive(place, connection, response, unpack, gathered).await,
+                Err(mut error) => match error.take_message() {
+                    // The other side had closed it meanwhile: nothing of the request went out.
+                    Some(unsent) if is_kept => {
+                        begun.store(false, Ordering::Relaxed);
+                        request = unsent;
+                    }
+                    Some(_) => return Err(NoAnswer::NotConnected(chain(error.error()))),
+                    None => return Err(NoAnswer::Lost(chain(error.error()))),
+                },
             }
-            body.extend_from_slice(&chunk);
         }
-        Ok(Answer::Complete { status, headers, body })
+    }
+
+    async fn connect(&self, origin: &Origin, reach: &Reach) -> Result<Connection, String> {
+        let client = &self.client;
+        let connecting = async {
+            let tls = if origin.is_https() { Some(client.tls()?) } else { None };
+            let socket = client.pool.socket().await?;
+            connect::connect(origin, reach, &*client.resolver, tls, socket).await
+        };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        connected.unwrap_or_else(|_| Err(format!("no connection to {origin} within {} s", CONNECT_TIMEOUT.as_secs())))
+    }
+
+    async fn receive(
+        &self,
+        place: Place,
+        mut connection: Connection,
+        mut response: Response<Incoming>,
+        unpack: bool,
+        gathered: &Gathered,
+    ) -> Result<Answer, NoAnswer> {
+        connection.allowance.head_is_here();
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(NoAnswer::Lost("the other side went over to another protocol".to_owned()));
+        }
+        let status = response.status().as_u16();
+        let packed = unpack && response.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip");
+        let headers = handed_over(response.headers(), packed);
+        let headers_bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_BYTES).sum();
+        let (mut held, mut full) = (0, None);
+        let body = {
+            let mut body = inflate::Body::new(packed, |more| {
+                full = no_room(gathered, held, more);
+                if full.is_none() {
+                    held += more;
+                }
+                full.is_none()
+            });
+            let read = if gathered.take(headers_bytes) {
+                read(response.body_mut(), &mut body).await
+            } else {
+                Err(Ended::Stop(Stop::Full))
+            };
+            read.and_then(|()| body.end().map_err(Ended::Stop))
+        };
+        match body {
+            Ok(body) => {
+                connection.allowance.end();
+                let ready = tokio::time::timeout(READY_TIMEOUT, connection.sender.ready()).await;
+                if matches!(ready, Ok(Ok(()))) {
+                    self.client.pool.keep(place, connection);
+                }
+                Ok(Answer::Complete { status, headers, body })
+            }
+            Err(ended) => {
+                gathered.give_back(held + headers_bytes);
+                match ended {
+                    Ended::Stop(Stop::Full) => {
+                        Ok(Answer::TooLarge { status, what: full.unwrap_or_else(|| TOGETHER.to_owned()) })
+                    }
+                    Ended::Stop(Stop::Damaged) => {
+                        Err(NoAnswer::Lost("the body of the answer is not packed as it says".to_owned()))
+                    }
+                    Ended::Lost(error) => Err(NoAnswer::Lost(chain(&error))),
+                }
+            }
+        }
     }
 }
 
-fn build(adjust: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder) -> reqwest::Result<reqwest::Client> {
-    let builder = reqwest::Client::builder()
-        .user_agent(concat!("crossdock/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        .retry(reqwest::retry::never())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_MAX)
-        .dns_resolver(PublicOnly);
-    adjust(builder).build()
+/// What is told of an answer when the others have taken all the room.
+const TOGETHER: &str = "the answers to the requests that were sent with it are too large together";
+
+/// Why the body of an answer is not taken any further.
+enum Ended {
+    Stop(Stop),
+    Lost(hyper::Error),
 }
 
-fn explain(error: reqwest::Error) -> NoAnswer {
-    let error = error.without_url();
-    if error.is_builder() {
-        NoAnswer::Invalid(chain(&error))
-    } else if error.is_connect() {
-        NoAnswer::NotConnected(chain(&error))
-    } else if error.is_timeout() {
-        NoAnswer::Lost("the time for the request was over before the answer was complete".to_owned())
-    } else {
-        NoAnswer::Lost(chain(&error))
+async fn read<R: FnMut(usize) -> bool>(wire: &mut Incoming, body: &mut inflate::Body<R>) -> Result<(), Ended> {
+    let mut came: usize = 0;
+    while let Some(frame) = wire.frame().await {
+        // Trailers are left out.
+        let Ok(piece) = frame.map_err(Ended::Lost)?.into_data() else { continue };
+        came = came.saturating_add(piece.len());
+        body.add(&piece).map_err(Ended::Stop)?;
+        // Gzip that holds nothing can go on for ever.
+        if came > Limits::HTTP_BODY_MAX_BYTES {
+            return Err(Ended::Stop(Stop::Full));
+        }
     }
+    Ok(())
+}
+
+/// Why so many more bytes are not held of a body, after so many that are; takes the room for them otherwise.
+fn no_room(gathered: &Gathered, held: usize, more: usize) -> Option<String> {
+    if held.saturating_add(more) > Limits::HTTP_BODY_MAX_BYTES {
+        return Some(format!("the body is longer than {} bytes", Limits::HTTP_BODY_MAX_BYTES));
+    }
+    (!gathered.take(more)).then(|| TOGETHER.to_owned())
+}
+
+/// Adds what every request has. Whether the host unpacks the answer, because the plugin did not ask for a packing.
+fn complete(origin: &Origin, headers: &mut HeaderMap) -> Result<bool, String> {
+    let host = HeaderValue::from_str(&origin.authority()).map_err(|error| error.to_string())?;
+    headers.insert(header::HOST, host);
+    let agent = HeaderValue::from_static(concat!("crossdock/", env!("CARGO_PKG_VERSION")));
+    headers.entry(header::USER_AGENT).or_insert(agent);
+    headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    let unpack = !headers.contains_key(header::ACCEPT_ENCODING);
+    headers.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip"));
+    Ok(unpack)
+}
+
+/// The headers of an answer as a plugin sees them.
+fn handed_over(headers: &HeaderMap, unpacked: bool) -> Vec<(String, String)> {
+    let is_stale = |name: &HeaderName| unpacked && [header::CONTENT_ENCODING, header::CONTENT_LENGTH].contains(name);
+    headers
+        .iter()
+        .filter(|(name, _)| !HOP_BY_HOP.contains(name) && !is_stale(name))
+        .filter_map(|(name, value)| {
+            Some((name.as_str().to_owned(), std::str::from_utf8(value.as_bytes()).ok()?.to_owned()))
+        })
+        .collect()
 }
 
 /// An error with all its causes on one line.
@@ -113,127 +308,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-/// Resolves names, and keeps only addresses that lie in the public internet. An address that a grant
-/// names literally is not resolved and does not come here; neither does any other address, because the
-/// grant must name it. `localhost` is a literal in this sense.
-struct PublicOnly;
-
-#[derive(Debug, Error)]
-enum ResolveError {
-    #[error("the name could not be resolved: {0}")]
-    Failed(std::io::Error),
-    #[error("the name {0} resolves only to addresses that are not public; grant the address itself to allow it")]
-    NotPublic(String),
-}
-
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
-        let name = name.as_str().to_owned();
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(ResolveError::Failed)?;
-            let is_local = name.trim_end_matches('.').eq_ignore_ascii_case("localhost");
-            let fits = |address: &SocketAddr| {
-                if is_local { address.ip().is_loopback() } else { is_public(address.ip()) }
-            };
-            let addresses: Vec<_> = found.filter(fits).collect();
-            if addresses.is_empty() {
-                return Err(ResolveError::NotPublic(name).into());
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => is_public_v6(v6),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let special = matches!(
-        (a, b, c),
-        (0 | 10 | 127 | 240..=255, _, _) // this network, private, loopback, reserved and broadcast
-            | (100, 64..=127, _) // shared address space
-            | (169, 254, _) // link-local, cloud metadata
-            | (172, 16..=31, _) // private
-            | (192, 0, 0 | 2) // protocol assignments, documentation
-            | (192, 88, 99) // 6to4 relays
-            | (192, 168, _) // private
-            | (198, 18..=19, _) // benchmarks
-            | (198, 51, 100) | (203, 0, 113) // documentation
-    );
-    !special && !address.is_multicast()
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    if let Some(v4) = address.to_ipv4() {
-        // Mapped and compatible addresses, and with them `::` and `::1`.
-        return address.to_ipv4_mapped().is_some() && is_public_v4(v4);
-    }
-    match segments {
-        // NAT64 and 6to4 carry an IPv4 address inside.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => is_public_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))),
-        [0x2002, high, low, ..] => is_public_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))),
-        [0x2001, 0..=0x01ff, ..] | [0x2001, 0xdb8, ..] => false, // protocol assignments (Teredo too), documentation
-        // Only 2000::/3 is global unicast; unique local, link-local and multicast lie outside.
-        [first, ..] => first & 0xe000 == 0x2000,
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn check(address: &str, public: bool) {
-        assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
-    }
-
-    #[test]
-    fn only_public_addresses_are_public() {
-        for address in [
-            "0.0.0.0",
-            "10.1.2.3",
-            "100.64.0.1",
-            "127.0.0.1",
-            "169.254.169.254",
-            "172.16.0.1",
-            "172.31.255.255",
-            "192.0.0.1",
-            "192.0.2.1",
-            "192.168.1.1",
-            "198.18.0.1",
-            "203.0.113.9",
-            "224.0.0.1",
-            "240.0.0.1",
-            "255.255.255.255",
-            "::",
-            "::1",
-            "::ffff:10.0.0.1",
-            "::ffff:169.254.169.254",
-            "::10.0.0.1",
-            "::8.8.8.8",
-            "64:ff9b::a00:1",
-            "2002:a00:1::",
-            "2001::1",
-            "2001:db8::1",
-            "fc00::1",
-            "fd12::1",
-            "fe80::1",
-            "ff02::1",
-            "100::1",
-        ] {
-            check(address, false);
-        }
-        for address in ["1.1.1.1", "100.63.0.1", "172.32.0.1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2606:4700::1111"]
-        {
-            check(address, true);
-        }
-    }
 }

@@ -12,6 +12,7 @@
 //! with its store. What went wrong arrives at the engine as a value: a refusal, or a fault that says which.
 
 mod admission;
+mod binding;
 mod bindings;
 mod budget;
 mod cache;
@@ -54,7 +55,8 @@ pub use cache::CacheError;
 pub use compile::{CompileError, Compiler};
 pub use compile_child::compile_if_asked;
 pub use description::{Description, DescriptionError, Want};
-pub use grants::{DirGrant, Grants, InvalidOrigin, SecretGrant, SecretValue, WriteBudget};
+pub use grants::{DirGrant, Grants, HttpGrant, SecretGrant, SecretValue, WriteBudget};
+pub use http_client::{Certificates, CertificatesError, Resolver, Resolving};
 pub use known_secrets::KnownSecrets;
 pub use limits::{CompileLimits, Limits};
 pub use plugin::{Instance, Plugin};

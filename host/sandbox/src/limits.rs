@@ -21,6 +21,10 @@ pub struct Limits {
     pub http_in_flight_max: u32,
     /// HTTP requests of one call altogether. Default 20,000.
     pub http_requests_max: u32,
+    /// What the answers to requests that are sent together may hold in the host's memory, until the last one is there
+    /// and the plugin is given all of them: bodies and headers. It counts toward what all instances hold together.
+    /// Requests that have not begun when it is used up are not sent. Default 64 MiB.
+    pub http_answers_max_bytes: usize,
     /// How long one call may wait altogether for its turn to send requests before that counts as its own time.
     /// Default 300,000.
     pub http_wait_max_ms: u64,
@@ -49,6 +53,16 @@ impl Limits {
     pub const NAMES_MAX: usize = 1_000;
     /// The largest HTTP body that is handed to a plugin, after decompression: 4 MiB.
     pub const HTTP_BODY_MAX_BYTES: usize = 4 << 20;
+    /// The head of an answer, its status line and headers together: 64 KiB.
+    pub const HTTP_HEAD_MAX_BYTES: usize = 64 << 10;
+    /// The most headers of an answer: 100.
+    pub const HTTP_HEADERS_MAX: usize = 100;
+    /// The most connections of a sandbox at the same time, those that wait for another request too: 512.
+    pub const HTTP_SOCKETS_MAX: usize = 512;
+    /// The most connections that wait for another request of one instance: 64. They wait for a minute.
+    pub const HTTP_IDLE_MAX: usize = 64;
+    /// The most connections that wait for another request of any instance: 256.
+    pub const HTTP_IDLE_TOTAL_MAX: usize = 256;
     /// The most bytes of WebAssembly stack; deeper recursion is a trap. 1 MiB.
     pub const STACK_MAX_BYTES: usize = 1 << 20;
     /// The most WASI resources (files, streams) that an instance can have open.
@@ -92,6 +106,7 @@ impl Default for Limits {
             stderr_max_bytes: 64 << 10,
             http_in_flight_max: 64,
             http_requests_max: 20_000,
+            http_answers_max_bytes: 64 << 20,
             http_wait_max_ms: 300_000,
         }
     }

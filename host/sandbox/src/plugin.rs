@@ -1,9 +1,11 @@
 //! A loaded plugin: what it is, and instances of it.
 
 use crate::admission::{CONTRACT_VERSION, Role};
+use crate::binding::Bindings;
 use crate::description::Description;
-use crate::grants::{Grants, Origin};
+use crate::grants::{GrantError, Grants, HttpGrant};
 use crate::host::Identity;
+use crate::http_client::Doors;
 use crate::instance::{Keeper, Loaded};
 use crate::limits::Limits;
 use crate::ports::{Destination, Source, Transformer};
@@ -185,30 +187,28 @@ impl Plugin {
 fn identity(loaded: &Loaded, instance: &Instance) -> Result<Arc<Identity>, CallError> {
     let place =
         || format!("the plugin {} at step {} of route {}", loaded.description.name, instance.step, instance.route);
-    let mut origins = Vec::with_capacity(instance.grants.http.len());
-    for text in &instance.grants.http {
-        origins.push(Origin::parse(text).map_err(|error| {
-            CallError::Host(PortError {
-                code: "grant-invalid",
-                class: ErrorClass::InvalidInput,
-                message: format!("granting HTTP requests to {}: {error}", place()),
-                fix: Some(
-                    "write scheme, host and, if it is not the usual one, port: https://api.example.com".to_owned(),
-                ),
-            })
-        })?);
-    }
+    let refused = |what: &str, error: GrantError| {
+        CallError::Host(PortError {
+            code: "grant-invalid",
+            class: ErrorClass::InvalidInput,
+            message: format!("granting {what} to {}: {error}", place()),
+            fix: Some(error.fix().to_owned()),
+        })
+    };
+    let origins = instance.grants.http.iter().map(HttpGrant::checked).collect::<Result<Vec<_>, _>>();
+    let origins = origins.map_err(|error| refused("HTTP requests", error))?;
+    let bindings = Bindings::new(&instance.grants.secrets).map_err(|error| refused("secrets", error))?;
     Ok(Arc::new(Identity {
         route: instance.route.to_string(),
         step: instance.step.to_string(),
         plugin: loaded.description.name.clone(),
-        origins,
+        doors: Doors::new(loaded.shared.client.clone(), origins),
         secrets: SecretValues::new(&instance.grants.secrets, loaded.shared.secrets.clone()),
+        bindings,
         limits: instance.limits,
         log: Mutex::default(),
         request_limits: instance.request_limits.clone(),
         clock: loaded.shared.clock.clone(),
-        client: loaded.shared.client.clone(),
         cancelled: instance.cancelled.clone(),
         state: Arc::new(Mutex::new(instance.state.iter().cloned().collect())),
         io: loaded.shared.io()?,

@@ -1,13 +1,14 @@
 //! The sandbox: one engine, its threads, its cache; loads plugins.
 
 use crate::admission::{self, AdmissionError, Admitted};
+use crate::binding::Bindings;
 use crate::budget::Budget;
 use crate::cache::{Cache, CacheError};
 use crate::compile::{CompileError, Compiler, Compiling};
 use crate::description::{DescriptionError, check_description};
 use crate::files::{OpenFiles, Operations};
 use crate::host::Identity;
-use crate::http_client::HttpClient;
+use crate::http_client::{Certificates, Doors, HttpClient, Resolver, SystemResolver};
 use crate::imports;
 use crate::instance::{Exports, Loaded, describe_alone};
 use crate::known_secrets::KnownSecrets;
@@ -49,6 +50,10 @@ pub struct SandboxConfig {
     pub clock: Arc<dyn Clock>,
     /// How many threads compute; `None` is one a core.
     pub threads: Option<usize>,
+    /// Authorities whose certificates are trusted beside those that this machine trusts.
+    pub certificates: Certificates,
+    /// Who finds the addresses of hosts; `None` is the system.
+    pub resolver: Option<Arc<dyn Resolver>>,
 }
 
 impl SandboxConfig {
@@ -64,6 +69,8 @@ impl SandboxConfig {
             secrets: KnownSecrets::default(),
             clock,
             threads: None,
+            certificates: Certificates::default(),
+            resolver: None,
         }
     }
 }
@@ -203,7 +210,8 @@ impl Sandbox {
         let threads = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let threads = Threads::start(threads).map_err(|error| setup(&error))?;
         machine::start_ticks(&engine).map_err(|error| setup(&error))?;
-        let client = Arc::new(HttpClient::default());
+        let resolver = config.resolver.unwrap_or_else(|| Arc::new(SystemResolver::default()));
+        let client = Arc::new(HttpClient::new(config.certificates, resolver));
         let SandboxConfig { limits, clock, secrets, compiler, compile_limits, memory_total_max_bytes, .. } = config;
         let compiling = Compiling::new(compiler, compile_limits);
         let budget = Budget::new(memory_total_max_bytes);
@@ -288,13 +296,13 @@ impl Sandbox {
             route: String::new(),
             step: String::new(),
             plugin: PluginText::line(&name, 64, &Redactor::default()).into_string(),
-            origins: Vec::new(),
+            doors: Doors::new(shared.client.clone(), Vec::new()),
             secrets: SecretValues::new(&[], shared.secrets.clone()),
+            bindings: Bindings::default(),
             limits: self.limits,
             log: Mutex::default(),
             request_limits: None,
             clock: shared.clock.clone(),
-            client: shared.client.clone(),
             cancelled: Arc::default(),
             state: Arc::default(),
             io: shared.io().map_err(failed)?,

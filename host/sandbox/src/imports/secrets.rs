@@ -6,7 +6,7 @@ use crate::secret_values::Value;
 
 impl Host {
     /// The place of the secret behind a handle.
-    fn secret(&self, handle: u32) -> Option<usize> {
+    pub(super) fn secret(&self, handle: u32) -> Option<usize> {
         self.opened.get(usize::try_from(handle).ok()?).copied()
     }
 

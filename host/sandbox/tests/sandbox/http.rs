@@ -103,9 +103,13 @@ fn serve(mut stream: &TcpStream, seen: &Seen) {
 
 pub(crate) fn with_grant(origin: &str, misbehave: &str) -> Instance {
     let mut instance = instance(misbehave);
-    instance.grants.http = vec![origin.to_owned()];
-    instance.grants.secrets =
-        vec![SecretGrant { name: "TOKEN".into(), value: Some(SECRET.as_bytes().to_vec()).into(), reveal: false }];
+    instance.grants.http = vec![origin.into()];
+    instance.grants.secrets = vec![SecretGrant {
+        name: "TOKEN".into(),
+        value: Some(SECRET.as_bytes().to_vec()).into(),
+        reveal: false,
+        to: vec![],
+    }];
     instance
 }
 

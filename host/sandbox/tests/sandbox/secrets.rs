@@ -15,7 +15,7 @@ fn a_token_that_is_replaced_counts_from_the_next_request_on() {
     fs::write(&path, "first-token\n").unwrap();
     let mut instance = with_grant(&server.origin, "http");
     instance.grants.secrets =
-        vec![SecretGrant { name: "TOKEN".into(), value: SecretValue::File(path.clone()), reveal: false }];
+        vec![SecretGrant { name: "TOKEN".into(), value: SecretValue::File(path.clone()), reveal: false, to: vec![] }];
     let port = wait(guest("guest-destination").destination(instance)).unwrap();
     let write = |payload: &str| {
         let keys: Column = ["k"].into_iter().collect();

@@ -182,7 +182,8 @@ fn state_is_kept_only_by_calls_that_succeed() {
 
 #[test]
 fn secrets_are_handles_unless_revealed() {
-    let secret = |reveal| SecretGrant { name: "TOKEN".into(), value: Some(b"canary-77".to_vec()).into(), reveal };
+    let secret =
+        |reveal| SecretGrant { name: "TOKEN".into(), value: Some(b"canary-77".to_vec()).into(), reveal, to: vec![] };
     let with = |secrets: Vec<SecretGrant>| {
         let mut instance = instance("secret");
         instance.grants.secrets = secrets;
@@ -196,7 +197,7 @@ fn secrets_are_handles_unless_revealed() {
     assert!(said.starts_with("Ok(0) Ok(Err(SecretError { code: 2, name: \"not-revealed\""), "{said}");
     let said = with(vec![secret(true)]);
     assert!(said.starts_with("Ok(0) Ok(Ok([99, 97, 110"), "{said}");
-    let said = with(vec![SecretGrant { name: "TOKEN".into(), value: None.into(), reveal: true }]);
+    let said = with(vec![SecretGrant { name: "TOKEN".into(), value: None.into(), reveal: true, to: vec![] }]);
     assert!(said.starts_with("Err(SecretError { code: 1, name: \"not-available\""), "{said}");
 }
 

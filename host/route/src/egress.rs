@@ -61,7 +61,13 @@ impl HttpFile {
                 let ranges = "[\"10.1.0.0/16\"]";
                 let grant = Self {
                     origin: fields.required("origin", "origin = \"https://erp.corp.example\"", origin),
-                    addresses: fields.optional("addresses", |node, notes| list(node, notes, ranges, range)),
+                    addresses: fields.optional("addresses", |node, notes| {
+                        if matches!(node.value.get_ref(), DeValue::Array(written) if written.is_empty()) {
+                            let fix = "write the ranges that the name may have, or leave it out for public addresses";
+                            node.bad_value(notes, "`addresses` holds no range".to_owned(), "nobody is there", fix);
+                        }
+                        list(node, notes, ranges, range)
+                    }),
                 };
                 fields.finish();
                 Some(grant)
@@ -83,13 +89,6 @@ impl HttpFile {
         let Some(addresses) = &self.addresses else {
             return Some(HttpGrant { origin: origin.value.clone(), addresses: Vec::new() });
         };
-        if addresses.value.is_empty() {
-            notes.add(
-                Mistake::new(codes::BAD_VALUE, "`addresses` holds no range")
-                    .at(addresses.span, "nothing could be reached")
-                    .with_fix("write the ranges that the name may have, or leave `addresses` out for public ones"),
-            );
-        }
         if !is_name(&origin.value) {
             notes.add(
                 Mistake::new(codes::BAD_VALUE, format!("`{}` has no other addresses than its own", origin.value))

@@ -9,7 +9,13 @@ mod gathered;
 mod inflate;
 mod pool;
 mod resolve;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;
 mod tls;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tls_tests;
 mod wire;
 
 pub(crate) use connect::Body;
@@ -199,24 +205,22 @@ impl Doors {
         let packed = unpack && response.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip");
         let headers = handed_over(response.headers(), packed);
         let headers_bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_BYTES).sum();
-        let (mut held, mut full) = (0, None);
+        let (mut room, mut full) = (gathered.room(), TOGETHER.to_owned());
         let body = {
+            let enough = room.take(headers_bytes);
             let mut body = inflate::Body::new(packed, |more| {
-                full = no_room(gathered, held, more);
-                if full.is_none() {
-                    held += more;
+                let is_short = room.bytes().saturating_sub(headers_bytes) + more <= Limits::HTTP_BODY_MAX_BYTES;
+                if !is_short {
+                    full = format!("the body is longer than {} bytes", Limits::HTTP_BODY_MAX_BYTES);
                 }
-                full.is_none()
+                is_short && room.take(more)
             });
-            let read = if gathered.take(headers_bytes) {
-                read(response.body_mut(), &mut body).await
-            } else {
-                Err(Ended::Stop(Stop::Full))
-            };
+            let read = if enough { read(response.body_mut(), &mut body).await } else { Err(Ended::Stop(Stop::Full)) };
             read.and_then(|()| body.end().map_err(Ended::Stop))
         };
         match body {
             Ok(body) => {
+                room.keep();
                 connection.allowance.end();
                 let ready = tokio::time::timeout(READY_TIMEOUT, connection.sender.ready()).await;
                 if matches!(ready, Ok(Ok(()))) {
@@ -224,18 +228,15 @@ impl Doors {
                 }
                 Ok(Answer::Complete { status, headers, body })
             }
-            Err(ended) => {
-                gathered.give_back(held + headers_bytes);
-                match ended {
-                    Ended::Stop(Stop::Full) => {
-                        Ok(Answer::TooLarge { status, what: full.unwrap_or_else(|| TOGETHER.to_owned()) })
-                    }
-                    Ended::Stop(Stop::Damaged) => {
-                        Err(NoAnswer::Lost("the body of the answer is not packed as it says".to_owned()))
-                    }
-                    Ended::Lost(error) => Err(NoAnswer::Lost(chain(&error))),
-                }
+            Err(Ended::Stop(Stop::Full)) => Ok(Answer::TooLarge { status, what: full }),
+            Err(Ended::Endless) => {
+                let what = format!("more than {} bytes came of the body, packed", Limits::HTTP_BODY_MAX_BYTES);
+                Ok(Answer::TooLarge { status, what })
             }
+            Err(Ended::Stop(Stop::Damaged)) => {
+                Err(NoAnswer::Lost("the body of the answer is not packed as it says".to_owned()))
+            }
+            Err(Ended::Lost(error)) => Err(NoAnswer::Lost(chain(&error))),
         }
     }
 }
@@ -246,6 +247,8 @@ const TOGETHER: &str = "the answers to the requests that were sent with it are t
 /// Why the body of an answer is not taken any further.
 enum Ended {
     Stop(Stop),
+    /// Too much came, whatever it holds.
+    Endless,
     Lost(hyper::Error),
 }
 
@@ -258,18 +261,10 @@ async fn read<R: FnMut(usize) -> bool>(wire: &mut Incoming, body: &mut inflate::
         body.add(&piece).map_err(Ended::Stop)?;
         // Gzip that holds nothing can go on for ever.
         if came > Limits::HTTP_BODY_MAX_BYTES {
-            return Err(Ended::Stop(Stop::Full));
+            return Err(Ended::Endless);
         }
     }
     Ok(())
-}
-
-/// Why so many more bytes are not held of a body, after so many that are; takes the room for them otherwise.
-fn no_room(gathered: &Gathered, held: usize, more: usize) -> Option<String> {
-    if held.saturating_add(more) > Limits::HTTP_BODY_MAX_BYTES {
-        return Some(format!("the body is longer than {} bytes", Limits::HTTP_BODY_MAX_BYTES));
-    }
-    (!gathered.take(more)).then(|| TOGETHER.to_owned())
 }
 
 /// Adds what every request has. Whether the host unpacks the answer, because the plugin did not ask for a packing.

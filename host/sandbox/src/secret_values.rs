@@ -204,7 +204,7 @@ mod tests {
     use std::fs;
 
     fn grant(name: &str, value: SecretValue) -> SecretGrant {
-        SecretGrant { name: name.to_owned(), value, reveal: false }
+        SecretGrant { name: name.to_owned(), value, reveal: false, to: vec![] }
     }
 
     /// What a file is made to hold, and the value that is used then.

@@ -21,21 +21,46 @@ impl Gathered {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).0 >= self.max_bytes
     }
 
-    /// Makes room for so many more bytes, if there is some.
-    pub(crate) fn take(&self, bytes: usize) -> bool {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Room for one answer, none of it taken yet.
+    pub(super) fn room(&self) -> Room<'_> {
+        Room { gathered: self, bytes: 0 }
+    }
+}
+
+/// Room for one answer: given back if it is not handed over, for whatever reason.
+pub(super) struct Room<'g> {
+    gathered: &'g Gathered,
+    bytes: usize,
+}
+
+impl Room<'_> {
+    /// Takes so many more bytes, if there are some left.
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        let mut held = self.gathered.held.lock().unwrap_or_else(PoisonError::into_inner);
         let sum = held.0.saturating_add(bytes);
-        let fits = sum <= self.max_bytes && held.1.take(bytes as u64);
+        let fits = sum <= self.gathered.max_bytes && held.1.take(bytes as u64);
         if fits {
             held.0 = sum;
+            self.bytes += bytes;
         }
         fits
     }
 
-    /// Gives back the room of an answer that is not handed over.
-    pub(crate) fn give_back(&self, bytes: usize) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.0 = held.0.saturating_sub(bytes);
-        held.1.give_back(bytes as u64);
+    /// How much was taken.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The answer is whole: its room stays taken until all are handed over.
+    pub(super) fn keep(mut self) {
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        let mut held = self.gathered.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.0 = held.0.saturating_sub(self.bytes);
+        held.1.give_back(self.bytes as u64);
     }
 }

@@ -73,6 +73,12 @@ impl Pool {
         self.sockets.clone().acquire_owned().await.map_err(|error| error.to_string())
     }
 
+    /// How many connections wait for another request.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.idle().len()
+    }
+
     fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

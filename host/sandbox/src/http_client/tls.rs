@@ -31,6 +31,12 @@ pub enum CertificatesError {
 pub struct Certificates(Vec<CertificateDer<'static>>);
 
 impl Certificates {
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Adds every certificate of a text in PEM.
     ///
     /// # Errors
@@ -88,9 +94,12 @@ fn explain(host: &str, error: &io::Error) -> String {
 
 fn untrusted(wrong: &CertificateError) -> String {
     match wrong {
-        CertificateError::UnknownIssuer => "its certificate comes from no authority that is trusted here; if it is an \
-             authority of your own, name its certificate in `[network] certificates` of the project"
-            .to_owned(),
+        // An authority of the same name with another key is another one.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "its certificate comes from no authority that is trusted here; if it is an authority of your own, name its \
+             certificate in `[network] certificates` of the project"
+                .to_owned()
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "its certificate has expired, or the clock of this machine is wrong".to_owned()
         }

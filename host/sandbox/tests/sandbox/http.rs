@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-const SECRET: &str = "canary/+77 ö";
+pub(crate) const SECRET: &str = "canary/+77 ö";
 
 /// A server that answers by path, and remembers what it was sent.
 pub(crate) struct Server {
@@ -114,7 +114,7 @@ pub(crate) fn with_grant(origin: &str, misbehave: &str) -> Instance {
 }
 
 /// What one request comes to: outcome, receipt or message, and the exchange beside the record, if it was sent.
-fn send(instance: Instance, payload: &str) -> (Outcome, String, Vec<Exchange>) {
+pub(crate) fn send(instance: Instance, payload: &str) -> (Outcome, String, Vec<Exchange>) {
     let port = wait(guest("guest-destination").destination(instance)).unwrap();
     let keys: Column = ["k"].into_iter().collect();
     let answer = wait(port.write(batch(&[payload]), keys, WriteOptions { stop_at_first_failure: false }));

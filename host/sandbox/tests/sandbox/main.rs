@@ -9,6 +9,7 @@ mod common;
 mod compile;
 mod destination;
 mod files;
+mod egress;
 mod http;
 mod loops;
 mod own_mistakes;

@@ -138,7 +138,7 @@ fn a_secret_that_would_split_a_header_is_refused() {
     const REFUSED: &str = "the secret TOKEN holds a line break or another control character";
     check("token-1\r\nx-evil: 1", "x-key=$", Outcome::Rejected, REFUSED);
     check("token-1\n", "x-key=a$b", Outcome::Rejected, REFUSED);
-    check("token\01", "x-key=$", Outcome::Rejected, REFUSED);
+    check("token\0-1", "x-key=$", Outcome::Rejected, REFUSED);
     // Where it is packed it does no harm.
     check("token-1\n", "?q=$", Outcome::Ok, "200");
     check("token-1\n", "authorization=$user", Outcome::Ok, "200");
@@ -160,6 +160,6 @@ fn what_answers_hold_together_has_a_limit() {
     use Outcome::{Ok, Unknown};
     // What was asked and is too large is in doubt; nobody knows that from the others.
     assert_eq!(written.outcomes[..4], [Ok, Ok, Ok, Unknown]);
-    assert_eq!(trace.exchanges[3].error.as_deref().unwrap_or_default().contains("too large together"), true);
+    assert!(trace.exchanges[3].error.as_deref().unwrap_or_default().contains("too large together"));
     assert_eq!(server.seen().len(), trace.exchanges.len());
 }

@@ -70,7 +70,7 @@ fn a_panic_on_the_way_to_another_system_is_ours() {
     let sandbox = Sandbox::new(config(clock.clone())).unwrap();
     let plugin = wait(sandbox.load(file("guest-destination"))).unwrap();
     // Nobody listens there: what matters happens before.
-    let grants = Grants { http: vec!["http://127.0.0.1:9".to_owned()], ..Grants::default() };
+    let grants = Grants { http: vec!["http://127.0.0.1:9".into()], ..Grants::default() };
     let port = wait(plugin.destination(Instance { grants, ..instance("http") })).unwrap();
     let write = || {
         let options = WriteOptions { stop_at_first_failure: false };

@@ -157,6 +157,28 @@ fn grants_that_reach_the_hosts_own_files() {
     own("plugins", r#"{ host = "plugins", guest = "/in", write = true }"#, "the file of plugin");
 }
 
+#[test]
+fn secrets_that_may_not_go_there() {
+    let secret = |to: &'static str, addresses: &'static str| {
+        move |shop: &Shop| {
+            let secrets = format!("[secrets]\nERP_TOKEN = {{ env = \"HOME\"{to} }}\n\n[plugins]\n");
+            shop.replace("crossdock.toml", "[plugins]\n", &secrets)?;
+            let line = format!("grants = {{ http = [\"{}\"{addresses}], secrets = [\"ERP_TOKEN\"] }}", shop.erp_url());
+            shop.replace_line("grants = { http", &line)
+        }
+    };
+    let several = secret("", ", \"https://pay.example.com\"");
+    check("several", several, &["route-secret-destination", "@grants = { http", "several origins", "^^^", "to = ["]);
+    let others = secret(", to = [\"https://pay.example.com\"]", "");
+    check("others", others, &["route-secret-destination", "@grants = { http", "grant https://pay.example.com"]);
+    let ranges = secret("", ", { origin = \"https://erp.corp.example\", addresses = [\"10.1.2.3/16\"] }");
+    check("ranges", ranges, &["config-bad-value", "@grants = { http", "10.1.0.0/16"]);
+    let certificates = |shop: &Shop| {
+        shop.replace("crossdock.toml", "[plugins]\n", "[network]\ncertificates = [\"ca.pem\"]\n\n[plugins]\n")
+    };
+    check("certificates", certificates, &["host-certificates", "ca.pem", "[network] certificates"]);
+}
+
 /// Only the request itself shows that another address was meant; nothing is sent, and nothing held against the records.
 #[test]
 fn a_grant_for_another_address() -> Result<()> {

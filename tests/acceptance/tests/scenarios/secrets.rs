@@ -62,6 +62,27 @@ fn search(folder: &Path, files: &mut u32) -> Result<()> {
     Ok(())
 }
 
+/// A plugin that is granted two addresses cannot have the secret of one sent to the other.
+#[test]
+fn bound_to_another_address() -> Result<()> {
+    let mut shop = shop(&format!("{{ env = \"{VARIABLE}\", to = [\"https://pay.example.com\"] }}"))?;
+    shop.set_environment(VARIABLE, TOKEN);
+    let both = format!(
+        "grants = {{ http = [\"{}\", \"https://pay.example.com\"], secrets = [\"ERP_TOKEN\"] }}",
+        shop.erp_url()
+    );
+    shop.replace_line("grants = { http", &both)?;
+    let refused = shop.run()?.exits(2).says(&["http-not-granted", "ERP_TOKEN is bound to other origins"]);
+    assert!(shop.books()?.posts(None).is_empty());
+    appears_nowhere(&shop, &[refused])?;
+
+    // Bound to both, it arrives.
+    let bound = format!("to = [\"https://pay.example.com\", \"{}\"]", shop.erp_url());
+    shop.replace("crossdock.toml", "to = [\"https://pay.example.com\"]", &bound)?;
+    let _ = shop.run()?.exits(0);
+    Ok(())
+}
+
 #[test]
 fn from_the_environment() -> Result<()> {
     let mut shop = shop(&format!("{{ env = \"{VARIABLE}\" }}"))?;

@@ -8,7 +8,6 @@ use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
-use std::net::IpAddr;
 use toml::de::DeValue;
 use url::{Host, Url};
 
@@ -164,10 +163,8 @@ fn normal(url: &Url) -> String {
 /// A range of addresses, normalised; an address alone is the range of itself.
 fn range(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<String> {
     let written = text(node, notes)?;
-    let parsed = match written.parse::<IpAddr>() {
-        Ok(address) => Some(IpNet::from(address)),
-        Err(_) => written.parse::<IpNet>().ok(),
-    };
+    let alone = if written.contains(':') { format!("{written}/128") } else { format!("{written}/32") };
+    let parsed = written.parse::<IpNet>().or_else(|_| alone.parse()).ok();
     let (problem, fix) = match parsed {
         None => (
             "not a range",

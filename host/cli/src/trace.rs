@@ -21,7 +21,7 @@ const FINISH_MAX: Duration = Duration::from_secs(1);
 pub(crate) fn trace(global: &Global) -> Option<Trace> {
     let levels = match global.verbose {
         0 => return None,
-        1 => "info,wasmtime=warn,cranelift=warn,hyper=warn,reqwest=warn",
+        1 => "info,wasmtime=warn,cranelift=warn,hyper=warn,rustls=warn",
         2 => "debug,wasmtime=info,cranelift=info,hyper=info",
         _ => "trace",
     };

@@ -147,3 +147,23 @@ impl Drop for Threads {
         }
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use rustix::process::getpriority_process;
+
+    #[test]
+    fn threads_of_plugins_stand_back_behind_others() {
+        let mine = getpriority_process(None).unwrap();
+        let threads = Threads::start(1).unwrap();
+        let caller = Builder::new_current_thread().build().unwrap();
+        let of = |handle: &Handle| {
+            let spawned = handle.spawn(async { getpriority_process(None).unwrap() });
+            caller.block_on(spawned).unwrap()
+        };
+        assert_eq!(of(threads.guests().unwrap()), (mine + NICE).min(19));
+        assert_eq!(of(threads.io().unwrap()), mine);
+    }
+}

@@ -6,9 +6,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
+use wasmtime::format_err;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+
+/// How much a plugin may print at once.
+const WRITE_MAX_BYTES: usize = 4 << 10;
 
 /// Keeps the last bytes that were written since the call began, and forgets those before: a plugin must neither
 /// fail nor wait because nobody reads what it writes, and what it wrote last tells most.
@@ -75,6 +79,11 @@ impl StdoutStream for Capture {
 
 impl OutputStream for Capture {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        // Whoever asked how much may be written does not come here: it would only cost the host time.
+        if bytes.len() > WRITE_MAX_BYTES {
+            let trap = format_err!("it printed more than {WRITE_MAX_BYTES} bytes at once");
+            return Err(StreamError::Trap(trap));
+        }
         self.keep(&bytes);
         Ok(())
     }
@@ -84,7 +93,7 @@ impl OutputStream for Capture {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(64 << 10)
+        Ok(WRITE_MAX_BYTES)
     }
 }
 

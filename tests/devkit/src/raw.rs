@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::workspace_root;
-use wasmparser::{Parser, Payload};
+use wasmparser::{ComponentTypeRef, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -205,15 +205,21 @@ pub fn with_module(mut component: Vec<u8>, module: &str, times: u32) -> Vec<u8> 
     component
 }
 
-/// The component with another one in it, given as text, which is instantiated once.
+/// The component with another one in it, given as text, which is instantiated once, with these of the host's
+/// interfaces: each under its name within, and its name outside.
 ///
 /// # Panics
-/// When it is not the text form of WebAssembly.
+/// When it is not the text form of WebAssembly, or the component does not import what is given.
 #[must_use]
-pub fn with_component(mut component: Vec<u8>, inner: &str) -> Vec<u8> {
+pub fn with_component(mut component: Vec<u8>, inner: &str, given: &[(&str, &str)]) -> Vec<u8> {
     let components = held(&component, |payload| matches!(payload, Payload::ComponentSection { .. }));
+    let imports = imported(&component);
     section(&mut component, 4, &wat::parse_str(inner).unwrap_or_else(|error| panic!("{error}")));
-    let instance = [vec![1, 0], number(components), vec![0]].concat();
+    let mut instance = [vec![1, 0], number(components), number(u32::try_from(given.len()).unwrap())].concat();
+    for (within, outside) in given {
+        let index = imports.iter().position(|import| import == outside).unwrap_or_else(|| panic!("no {outside}"));
+        instance.extend([name(within), vec![5], number(u32::try_from(index).unwrap())].concat());
+    }
     section(&mut component, 5, &instance);
     component
 }
@@ -232,6 +238,25 @@ fn held(component: &[u8], is: impl Fn(&Payload<'_>) -> bool) -> u32 {
         }
     }
     held
+}
+
+/// The names of the instances that a component imports, in their order.
+fn imported(component: &[u8]) -> Vec<String> {
+    let mut depth = 0;
+    let mut names = Vec::new();
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.unwrap() {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                let imports = section.into_iter().map(Result::unwrap);
+                let instances = imports.filter(|import| matches!(import.ty, ComponentTypeRef::Instance(_)));
+                names.extend(instances.map(|import| import.name.name.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    names
 }
 
 fn section(component: &mut Vec<u8>, id: u8, content: &[u8]) {

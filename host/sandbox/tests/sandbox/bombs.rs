@@ -93,6 +93,16 @@ fn guests_that_do_not_even_start() {
     assert!(load(&with_module(honest(), "(module)", 50)).is_ok());
     refused(&with_module(honest(), "(module)", 70), "plugin-describe", &["instance"]);
     refused(&with_module(honest(), "(module)", 1_001), "plugin-too-complex", &["INSTANCES_MAX"]);
+    // The same within a component of its own, and within one more.
+    let nested = |module: &str, times: usize| {
+        let parts = format!("(core module $m {module}) {}", "(core instance (instantiate $m))".repeat(times));
+        with_component(honest(), &format!("(component (component $c {parts}) (instance (instantiate $c)))"), &[])
+    };
+    assert!(load(&nested("(memory 320)", 2)).is_ok());
+    refused(&nested("(memory 320)", 3), "plugin-describe", &["memory_max_bytes"]);
+    refused(&nested("(table 1000000 funcref)", 4), "plugin-describe", &["memory_max_bytes"]);
+    refused(&nested("(func)", 70), "plugin-describe", &["instance"]);
+    refused(&nested("(func)", 1_000), "plugin-too-complex", &["INSTANCES_MAX"]);
 }
 
 #[test]
@@ -213,6 +223,6 @@ fn components_that_call_each_other_within_a_plugin_pass() {
             (core instance (instantiate $m (with "" (instance (export "f" (func $g)))))))
         (instance $a (instantiate $a))
         (instance $b (instantiate $b (with "f" (func $a "f")))))"#;
-    let plugin = load(&with_component(guest(Put::default()), composed)).unwrap();
+    let plugin = load(&with_component(guest(Put::default()), composed, &[])).unwrap();
     assert!(wait(start(&plugin).transform(record(10))).is_ok());
 }

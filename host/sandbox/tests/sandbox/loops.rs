@@ -1,11 +1,13 @@
 //! Guests that do not come back, wherever they are entered and whatever they call meanwhile.
 
 use crate::bombs::{LIMITS, LOOP, check, load, record, refused, start};
-use crate::common::{batch, guest as compiled, instance, wait};
-use crate::core_guest::{Put, guest};
-use crossdock_engine::ports::{CallError, PageLimits, UndoBatch, WriteOptions};
-use crossdock_model::{Checkpoint, FaultKind, RouteName, StepName};
-use crossdock_sandbox::{Instance, Limits};
+use crate::common::{NOW, batch, config, guest as compiled, instance, wait};
+use crate::core_guest::{Put, guest, with_component};
+use crossdock_engine::ports::{CallError, Clock, PageLimits, PortFuture, UndoBatch, WriteOptions};
+use crossdock_model::{Checkpoint, FaultKind, RouteName, StepName, Timestamp};
+use crossdock_sandbox::{Instance, Limits, Sandbox, SandboxConfig};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const CPU: &str = "100 ms (cpu_time_max_ms)";
 
@@ -98,22 +100,56 @@ fn calling_imports_all_the_time() {
     check(Put { beside: table, transform: fill, ..Put::default() }, FaultKind::OutOfTime, &[CPU]);
 }
 
+/// Counts how often it is asked.
+#[derive(Default, Clone)]
+struct Counting(Arc<AtomicUsize>);
+
+impl Clock for Counting {
+    fn now(&self) -> Timestamp {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        NOW
+    }
+
+    fn sleep_until(&self, _: Timestamp) -> PortFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
 #[test]
 fn calling_imports_without_a_loop() {
-    // WebAssembly itself looks at the time in loops and functions only. Each of these would take seconds.
-    let each = [
-        format!("(call $log (i32.const 1) {MANY_ZEROS})"),
-        format!("(call $get {MANY_ZEROS} (i32.const 1024))"),
-        format!("(call $set (i32.const 200) (i32.const 4) {MANY_ZEROS} (i32.const 1024))"),
-        format!("(call $delete {MANY_ZEROS})"),
-        format!("(call $count {MANY_ZEROS} (i64.const 1))"),
-        format!("(call $open {MANY_ZEROS} (i32.const 1024))"),
-        "(memory.fill (i32.const 65536) (i32.const 0) (i32.const 12000000))".to_owned(),
-    ];
-    for call in &each {
-        let transform = call.repeat(4_000);
-        check(Put { transform: &transform, ..Put::default() }, FaultKind::OutOfTime, &[CPU, "transform"]);
-    }
+    // WebAssembly itself looks at the time in loops and functions only, and the usual tools put functions between a
+    // plugin and its imports. This one is put together without: unless imports look at the time themselves, it goes on
+    // for seconds before it is stopped.
+    const TIMES: usize = 4_000;
+    let calls = "(call $delete (i32.const 0) (i32.const 8000000)) (drop (call $now))".repeat(TIMES);
+    let inner = format!(
+        r#"(component
+            (import "state" (instance $state (export "delete" (func (param "key" string)))))
+            (import "control" (instance $control (export "now-ms" (func (result u64)))))
+            (core module $libc (memory (export "memory") 200))
+            (core instance $libc (instantiate $libc))
+            (core func $delete (canon lower (func $state "delete") (memory $libc "memory")))
+            (core func $now (canon lower (func $control "now-ms")))
+            (core module $m
+                (import "" "delete" (func $delete (param i32 i32))) (import "" "now" (func $now (result i64)))
+                (func $start {calls}) (start $start))
+            (core instance (instantiate $m
+                (with "" (instance (export "delete" (func $delete)) (export "now" (func $now)))))))"#
+    );
+    let outer = guest(Put { beside: "(func (call $delete (i32.const 0) (i32.const 0)))", ..Put::default() });
+    let given = [("state", "crossdock:plugin/state@0.1.0"), ("control", "crossdock:plugin/control@0.1.0")];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("long.wasm");
+    std::fs::write(&path, with_component(outer, &inner, &given)).unwrap();
+    let clock = Counting::default();
+    let sandbox = Sandbox::new(SandboxConfig { limits: LIMITS(), ..config(clock.clone()) }).unwrap();
+    let Err(error) = wait(sandbox.load(path)) else { panic!("it went on to its end") };
+    assert!(error.to_string().contains(CPU), "{error}");
+    let done = clock.0.load(Ordering::SeqCst);
+    assert!((1..TIMES).contains(&done), "it was called {done} times");
+    // More at once than may be printed is not even looked at.
+    let print = format!("(call $print (call $stdout) {MANY_ZEROS} (i32.const 1024))");
+    check(Put { transform: &print, ..Put::default() }, FaultKind::BrokenContract, &["4096 bytes at once"]);
 }
 
 #[test]

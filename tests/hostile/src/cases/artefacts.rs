@@ -69,10 +69,10 @@ pub(super) fn cases() -> Vec<Case> {
             bytes
         }),
         file("doubled-instances", "comes to 16 million instances in 2 KB", walk, "plugin-too-complex", || {
-            with_component(honest(), &doubled(24))
+            with_component(honest(), &doubled(24), &[])
         }),
         file("many-modules", "holds 300 modules", walk, "plugin-too-complex", || {
-            with_component(honest(), &format!("(component {})", "(core module)".repeat(300)))
+            with_component(honest(), &format!("(component {})", "(core module)".repeat(300)), &[])
         }),
         file("shared-memory", "uses threads", "proposals are allowed by name", "plugin-invalid", || {
             with_module(honest(), "(module (memory 1 1 shared))", 0)

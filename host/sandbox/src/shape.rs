@@ -263,33 +263,33 @@ fn look<'a>(payload: &Payload<'a>, open: &mut [Part], outside: &mut Outside<'a>)
             }
         }
         Payload::ComponentAliasSection(section) => {
-            for alias in section.clone() {
-                match alias? {
-                    ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } => {
-                        part.components.push(None);
-                    }
-                    ComponentAlias::InstanceExport { kind: ComponentExternalKind::Module, .. } => {
-                        part.modules.push(None);
-                    }
-                    ComponentAlias::Outer { kind, count, index } => {
-                        let from = match (count as usize).checked_sub(1) {
-                            None => &*part,
-                            Some(out) => around.iter().rev().nth(out).ok_or(ShapeError::NoSuchComponent)?,
-                        };
-                        match kind {
-                            ComponentOuterAliasKind::Component => part.components.push(at(&from.components, index)?),
-                            ComponentOuterAliasKind::CoreModule => part.modules.push(at(&from.modules, index)?),
-                            ComponentOuterAliasKind::CoreType | ComponentOuterAliasKind::Type => {}
-                        }
-                    }
-                    _ => {}
-                }
-            }
+            section.clone().into_iter().try_for_each(|alias| look_at_alias(&alias?, part, around))?;
         }
         _ => {}
     }
     if outside.imports.len() + outside.exports.len() > Limits::NAMES_MAX {
         return Err(ShapeError::TooMuch(NAMES));
+    }
+    Ok(())
+}
+
+/// Counts what another name for something comes to.
+fn look_at_alias(alias: &ComponentAlias<'_>, part: &mut Part, around: &[Part]) -> Result<(), ShapeError> {
+    match *alias {
+        ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } => part.components.push(None),
+        ComponentAlias::InstanceExport { kind: ComponentExternalKind::Module, .. } => part.modules.push(None),
+        ComponentAlias::Outer { kind, count, index } => {
+            let from = match (count as usize).checked_sub(1) {
+                None => &*part,
+                Some(out) => around.iter().rev().nth(out).ok_or(ShapeError::NoSuchComponent)?,
+            };
+            match kind {
+                ComponentOuterAliasKind::Component => part.components.push(at(&from.components, index)?),
+                ComponentOuterAliasKind::CoreModule => part.modules.push(at(&from.modules, index)?),
+                ComponentOuterAliasKind::CoreType | ComponentOuterAliasKind::Type => {}
+            }
+        }
+        _ => {}
     }
     Ok(())
 }

@@ -45,14 +45,15 @@ fn main() -> ExitCode {
     let found = if cli.global.project.is_some() { None } else { other_project(route_of(&cli.verb)) };
     let out = Out::new(&cli.global, found.as_deref());
     let _trace = trace::trace(&cli.global);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let fail = Fail::internal(format!("starting: {error}"));
-            out.fail(&fail);
-            return ExitCode::from(fail.exit_code());
-        }
-    };
+    let runtime =
+        match room_for_signals().and_then(|()| tokio::runtime::Builder::new_multi_thread().enable_all().build()) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let fail = Fail::internal(format!("starting: {error}"));
+                out.fail(&fail);
+                return ExitCode::from(fail.exit_code());
+            }
+        };
     let code = runtime.block_on(answer(&out, cli, found)).unwrap_or_else(|fail| {
         out.fail(&fail);
         fail.exit_code()
@@ -60,6 +61,13 @@ fn main() -> ExitCode {
     // What was left behind by a second Ctrl-C is not waited for.
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+/// Where there are no file descriptors left for what is waited for signals with, tokio panics. This fails before.
+fn room_for_signals() -> std::io::Result<()> {
+    #[cfg(unix)]
+    let _held = [(); 4].map(|()| std::os::unix::net::UnixStream::pair()).into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(())
 }
 
 /// Does what is asked. Gives the exit code.

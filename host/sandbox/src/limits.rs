@@ -1,4 +1,12 @@
 //! What one instance of a plugin may use. Every limit has a name and a default.
+//!
+//! What plugins can make the host hold altogether, at worst: `memory_total_max_bytes` for their memories; for each live
+//! instance [`Limits::STRUCTURES_MAX_BYTES`] and 6 MiB (its state, with the keys, and what it printed); for each call
+//! under way three times `boundary_max_bytes`, its batch, and the answers to its requests; for each plugin that is being
+//! compiled, of which there are [`CompileLimits::AT_ONCE_MAX`], twice `code_max_bytes`.
+//!
+//! What cannot be interrupted is one instruction that fills or copies memory: 240 ms for all of 248 MiB, measured on a
+//! machine with much else to do, and less for less memory.
 
 /// What one instance of a plugin may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,8 +125,9 @@ impl Default for Limits {
 pub struct CompileLimits {
     /// All addresses of the process. Default 1,536 MiB.
     pub memory_max_bytes: u64,
-    /// How long it may compute, in seconds. Default 60: a plugin in Python, with its interpreter inside, takes 11 to
-    /// 13, one in Rust less than one.
+    /// How long it may compute, in seconds. Default 60: a plugin in Python, with its interpreter inside (18 MB), takes
+    /// 11 to 13, and 21 on a machine with much else to do; one in JavaScript with QuickJS (1.6 MB) 2 to 4; one in Rust
+    /// less than one.
     pub cpu_time_max_s: u64,
     /// How long it may take by the wall, in seconds. Default 300.
     pub time_max_s: u64,

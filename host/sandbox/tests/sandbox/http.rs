@@ -267,3 +267,40 @@ fn grants_that_are_no_origins_are_refused() {
     let Err(CallError::Host(error)) = granted else { panic!("was granted") };
     assert_eq!(error.code, "grant-invalid");
 }
+
+#[test]
+fn what_is_on_its_way_ends_with_its_call() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let (arrived, has_arrived) = tokio::sync::oneshot::channel();
+    // A server that reads and never answers; it says whether the other side let go.
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut bytes = [0; 4096];
+        let mut arrived = Some(arrived);
+        loop {
+            match stream.read(&mut bytes) {
+                Ok(0) => return true,
+                Ok(_) => drop(arrived.take().map(|arrived| arrived.send(()))),
+                Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+            }
+        }
+    });
+    let port = wait(guest("guest-destination").destination(with_grant(&origin, "http"))).unwrap();
+    let payload = format!("GET {origin}/");
+    let write = || {
+        let keys: Column = ["k"].into_iter().collect();
+        port.write(batch(&[payload.as_str()]), keys, WriteOptions { stop_at_first_failure: false })
+    };
+    all_of(async {
+        tokio::select! {
+            _ = write() => panic!("nobody answered"),
+            _ = has_arrived => {}
+        }
+    });
+    assert!(server.join().unwrap(), "the connection stayed open after its call was given up");
+    // And the next call of the same connector works, in a fresh instance: nobody listens there any more.
+    let (written, _) = wait(write()).unwrap();
+    assert_eq!(written.outcomes, [Outcome::Retryable]);
+}

@@ -2,8 +2,9 @@
 //!
 //! What plugins can make the host hold altogether, at worst: `memory_total_max_bytes` for their memories; for each live
 //! instance [`Limits::STRUCTURES_MAX_BYTES`] and 6 MiB (its state, with the keys, and what it printed); for each call
-//! under way three times `boundary_max_bytes`, its batch, and the answers to its requests; for each plugin that is being
-//! compiled, of which there are [`CompileLimits::AT_ONCE_MAX`], twice `code_max_bytes`.
+//! under way three times `boundary_max_bytes`, its batch, and the answers to its requests; for each operation on a file
+//! [`Limits::FILE_CHUNK_MAX_BYTES`]; for each plugin that is being compiled, of which there are
+//! [`CompileLimits::AT_ONCE_MAX`], twice `code_max_bytes`.
 //!
 //! What cannot be interrupted is one instruction that fills or copies memory: 240 ms for all of 248 MiB, measured on a
 //! machine with much else to do, and less for less memory.

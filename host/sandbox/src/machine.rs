@@ -10,8 +10,6 @@ use wasmtime::{Config, Engine, Store, Strategy, WasmFeatures};
 
 /// The stack of a thread that runs plugins.
 const THREAD_STACK_BYTES: usize = 4 << 20;
-/// Threads that work on files for plugins: each call has at most one at a time.
-const FILE_THREADS_MAX: usize = 64;
 /// How much later than the host's own threads those of plugins have their turn, where the system allows to say so: a
 /// step of the nice value is about a tenth of a core.
 #[cfg(target_os = "linux")]
@@ -115,7 +113,7 @@ impl Threads {
             .worker_threads(guest_threads.max(1))
             .thread_stack_size(THREAD_STACK_BYTES)
             .thread_name("crossdock-guest")
-            .max_blocking_threads(FILE_THREADS_MAX)
+            .max_blocking_threads(Limits::FILE_OPERATIONS_TOTAL_MAX)
             // A call that comes in, or whose wait is over, goes before those that compute and gave way: it waits for
             // one tick at most, however many they are.
             .global_queue_interval(1)

@@ -239,8 +239,14 @@ impl Unlocked {
 pub(crate) fn read(folder: &Path) -> Result<Lock, Error> {
     let path = folder.join(LOCK_FILE);
     let mut text = String::new();
-    let read = File::open(&path).and_then(|file| file.take(LOCK_READ_MAX_BYTES).read_to_string(&mut text));
-    match read {
+    let read = || {
+        // Whoever opens a pipe waits until somebody writes into it.
+        if !fs::metadata(&path)?.is_file() {
+            return Err(io::Error::other("it is not a file"));
+        }
+        File::open(&path)?.take(LOCK_READ_MAX_BYTES).read_to_string(&mut text)
+    };
+    match read() {
         Ok(_) => Ok(Lock::parse(&path.display().to_string(), &text)?),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Lock::default()),
         Err(error) => {
@@ -371,6 +377,9 @@ mod tests {
         let runtime = runtime();
         runtime.block_on(unlocked(dir.path(), "p", 'a').add()).unwrap();
         runtime.block_on(unlocked(dir.path(), "p", 'a').add()).unwrap();
+        fs::create_dir(dir.path().join("other")).unwrap();
+        fs::create_dir(dir.path().join("other").join(LOCK_FILE)).unwrap();
+        assert_eq!(read(&dir.path().join("other")).unwrap_err().code(), "host-file-unreadable");
         let error = runtime.block_on(unlocked(dir.path(), "p", 'b').add()).unwrap_err();
         assert_eq!(error.code(), "plugin-changed");
         assert_eq!(read(dir.path()).unwrap().plugins[&PluginName::new("p").unwrap()], entry('a'));

@@ -2,15 +2,16 @@
 //!
 //! Machine code is believed, so only what this installation wrote is read back: the folder is ours
 //! alone, and each entry carries a keyed hash over its content, its plugin's digest and the engine's
-//! settings. Whatever does not match is thrown away and compiled again.
+//! settings. Whatever does not match is thrown away and compiled again. What is in the folder and is no file, like a
+//! link or a pipe, is never followed or waited for, and an entry is read no further than one may be long.
 
 use crate::limits::Limits;
 use crossdock_model::{ErrorClass, Explained};
-use std::fs;
+use rustix::fs::OFlags;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 
 /// The first bytes of an entry.
@@ -63,8 +64,8 @@ pub(crate) struct Cache {
     settings: [u8; 32],
 }
 
-/// Names a temporary file apart from those of other threads.
-static NEXT: AtomicU64 = AtomicU64::new(0);
+/// How often the key is looked for again that another process is about to write or throw away.
+const KEY_TRIES_MAX: usize = 8;
 
 impl Cache {
     pub(crate) fn open(dir: &Path, settings: [u8; 32]) -> Result<Self, CacheError> {
@@ -95,27 +96,43 @@ impl Cache {
 
     fn seal(&self, digest: &str, code: &[u8]) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(MAGIC).update(&self.settings).update(digest.as_bytes()).update(code);
+        let length = (digest.len() as u64).to_le_bytes();
+        hasher.update(MAGIC).update(&self.settings).update(&length).update(digest.as_bytes()).update(code);
         *hasher.finalize().as_bytes()
     }
 
     /// Compiled code of the plugin with this digest, if there is any that we wrote.
     pub(crate) fn get(&self, digest: &str) -> Option<Vec<u8>> {
         let path = self.path(digest);
-        let mut entry = fs::read(&path).ok()?;
-        let head = MAGIC.len() + 32;
-        let is_ours = entry.len() > head && entry.starts_with(MAGIC) && {
-            // Comparison of `blake3::Hash` takes the same time wherever the first difference is.
-            let written = <[u8; 32]>::try_from(&entry[MAGIC.len()..head]).unwrap_or_default();
-            blake3::Hash::from_bytes(self.seal(digest, &entry[head..])) == blake3::Hash::from_bytes(written)
+        let entry = match read_file(&path, Limits::CACHE_ENTRY_MAX_BYTES) {
+            Ok(entry) => entry,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "could not read a compiled plugin");
+                return None;
+            }
         };
-        if !is_ours {
+        let code = entry.and_then(|entry| self.unsealed(digest, entry));
+        if code.is_none() {
             tracing::warn!(path = %path.display(), "threw away a compiled plugin that this installation did not write");
-            let _ = fs::remove_file(&path);
-            return None;
+            let _ = remove(&path);
         }
-        entry.drain(..head);
-        Some(entry)
+        code
+    }
+
+    /// The code in an entry, if we wrote it for this plugin.
+    fn unsealed(&self, digest: &str, mut entry: Vec<u8>) -> Option<Vec<u8>> {
+        let head = MAGIC.len() + 32;
+        let (magic, rest) = entry.split_at_checked(MAGIC.len())?;
+        let (written, code) = rest.split_first_chunk::<32>()?;
+        // Comparison of `blake3::Hash` takes the same time wherever the first difference is.
+        let is_ours = magic == MAGIC
+            && !code.is_empty()
+            && blake3::Hash::from_bytes(self.seal(digest, code)) == blake3::Hash::from_bytes(*written);
+        is_ours.then(|| {
+            entry.drain(..head);
+            entry
+        })
     }
 
     /// Keeps compiled code. That it could not be kept costs time at the next start, and nothing else.
@@ -126,77 +143,131 @@ impl Cache {
     }
 
     fn try_put(&self, digest: &str, code: &[u8]) -> io::Result<()> {
-        let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.dir.join(format!("{}-{unique}.tmp", std::process::id()));
-        let written = (|| {
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        if (MAGIC.len() + 32 + code.len()) as u64 > Limits::CACHE_ENTRY_MAX_BYTES {
+            return Err(io::Error::other("it is larger than an entry may be (CACHE_ENTRY_MAX_BYTES)"));
+        }
+        let path = self.path(digest);
+        // A file cannot take the place of a folder.
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
+            remove(&path)?;
+        }
+        with_temporary(&self.dir, |file, temporary| {
             file.write_all(MAGIC)?;
             file.write_all(&self.seal(digest, code))?;
             file.write_all(code)?;
-            fs::rename(&temporary, self.path(digest))
-        })();
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
-        written.and_then(|()| self.prune())
+            fs::rename(temporary, &path)
+        })?;
+        self.prune()
     }
 
-    /// Removes the oldest entries over the limit.
+    /// Removes the oldest entries over the limits, and what was left by processes that died while they wrote.
     fn prune(&self) -> io::Result<()> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            if entry.path().extension().is_some_and(|extension| extension == "bin") {
-                entries.push((entry.metadata()?.modified()?, entry.path()));
+            // Other processes may have removed it since.
+            let Ok(entry) = entry else { continue };
+            let is_ours = entry.path().extension().is_some_and(|extension| extension == "bin" || extension == "tmp");
+            if let (true, Ok(meta)) = (is_ours, entry.metadata()) {
+                entries.push((meta.modified()?, meta.len(), entry.path()));
             }
         }
         entries.sort();
-        let over = entries.len().saturating_sub(Limits::CACHE_MAX_ENTRIES);
-        entries.iter().take(over).try_for_each(|(_, path)| fs::remove_file(path))
+        let (mut count, mut bytes) = (entries.len(), entries.iter().map(|(_, len, _)| len).sum::<u64>());
+        for (_, len, path) in &entries {
+            if count <= Limits::CACHE_MAX_ENTRIES && bytes <= Limits::CACHE_MAX_BYTES {
+                break;
+            }
+            remove(path)?;
+            (count, bytes) = (count - 1, bytes - len);
+        }
+        Ok(())
     }
 }
 
-fn read_or_make_key(path: &Path) -> io::Result<[u8; 32]> {
-    // Written whole and then linked into place: two processes that start together agree on one key.
-    if let Some(key) = read_key(path)? {
-        return Ok(key);
+/// The content of what is at a path, if it is a file and not longer, and what is known of it: no link is followed, and a
+/// pipe does not make us wait. `None` if it is something else.
+fn read_file_with(path: &Path, max_bytes: u64) -> io::Result<Option<(Vec<u8>, fs::Metadata)>> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Ok(None);
     }
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
-    let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-    let temporary = path.with_file_name(format!("{}-{unique}.key.tmp", std::process::id()));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    let linked = fs::hard_link(&temporary, path);
-    fs::remove_file(&temporary)?;
-    match linked {
-        Ok(()) => Ok(key),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            read_key(path)?.ok_or_else(|| io::Error::other("the key was removed while it was read"))
-        }
+    // It may have been exchanged since.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() || meta.len() > max_bytes {
+        return Ok(None);
+    }
+    let mut content = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0).saturating_add(1));
+    file.take(max_bytes + 1).read_to_end(&mut content)?;
+    Ok((content.len() as u64 <= max_bytes).then_some((content, meta)))
+}
+
+fn read_file(path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+    Ok(read_file_with(path, max_bytes)?.map(|(content, _)| content))
+}
+
+/// Removes what is at a path, whatever it is. That it is not there is as good.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
         Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
+}
+
+/// Makes a new file that only we can read, and removes it unless `work` puts it elsewhere.
+fn with_temporary<T>(dir: &Path, work: impl FnOnce(&mut File, &Path) -> io::Result<T>) -> io::Result<T> {
+    // A name that nobody had before: a process that died may have left files, and have had the same id.
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    let name: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let temporary = dir.join(format!("{name}.tmp"));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let done = work(&mut file, &temporary);
+    let _ = remove(&temporary);
+    done
+}
+
+/// The installation's key. Written whole and then linked into place: processes that start together agree on one.
+fn read_or_make_key(path: &Path) -> io::Result<[u8; 32]> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    for _ in 0..KEY_TRIES_MAX {
+        if let Some(key) = read_key(path)? {
+            return Ok(key);
+        }
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
+        let linked = with_temporary(dir, |file, temporary| {
+            file.write_all(&key)?;
+            file.sync_all()?;
+            fs::hard_link(temporary, path)
+        });
+        match linked {
+            Ok(()) => return Ok(key),
+            // Another process was faster: its key is taken, unless a third one has thrown it away again.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("its key is changed by other processes all the time"))
 }
 
 /// The key, if there is one that is ours and that only we can read. Any other is thrown away, and with it all
 /// entries that were written under it.
 fn read_key(path: &Path) -> io::Result<Option<[u8; 32]>> {
-    let mut file = match fs::File::open(path) {
-        Ok(file) => file,
+    let found = match read_file_with(path, 32) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+        found => found?,
     };
-    let mut key = Vec::new();
-    let meta = file.metadata()?;
-    let is_private = meta.mode() & 0o077 == 0 && meta.uid() == rustix::process::geteuid().as_raw();
-    (&mut file).take(64).read_to_end(&mut key)?;
-    match <[u8; 32]>::try_from(key) {
-        Ok(key) if is_private => Ok(Some(key)),
-        _ => {
-            fs::remove_file(path)?;
-            Ok(None)
-        }
+    let us = rustix::process::geteuid().as_raw();
+    let ours = found.filter(|(_, meta)| meta.mode() & 0o077 == 0 && meta.uid() == us);
+    match ours.and_then(|(key, _)| <[u8; 32]>::try_from(key).ok()) {
+        Some(key) => Ok(Some(key)),
+        None => remove(path).map(|()| None),
     }
 }
 

@@ -103,6 +103,10 @@ impl Limits {
     pub const LOG_BYTES_PER_SECOND: f64 = 26_214.4;
     /// How many compiled plugins the cache keeps.
     pub const CACHE_MAX_ENTRIES: usize = 256;
+    /// How many bytes of compiled plugins the cache keeps: 4 GiB.
+    pub const CACHE_MAX_BYTES: u64 = 4 << 30;
+    /// The largest compiled plugin that the cache keeps: 512 MiB. A plugin in Python comes to 34.
+    pub const CACHE_ENTRY_MAX_BYTES: u64 = 512 << 20;
 }
 
 impl Default for Limits {

@@ -67,7 +67,8 @@ const FUNCTION_NAME: Excess = Excess {
     max: Limits::FUNCTION_NAME_MAX_BYTES as u64,
     limit: "FUNCTION_NAME_MAX_BYTES",
 };
-const NAMES: Excess = Excess { what: "imports and exports", max: Limits::NAMES_MAX as u64, limit: "NAMES_MAX" };
+const NAMES: Excess =
+    Excess { what: "imports, exports and versions of the contract", max: Limits::NAMES_MAX as u64, limit: "NAMES_MAX" };
 
 /// What a component shows to the outside, and what its custom sections of one name hold.
 #[derive(Default, Debug)]
@@ -75,6 +76,14 @@ pub(crate) struct Outside<'a> {
     pub(crate) sections: Vec<&'a [u8]>,
     pub(crate) imports: Vec<&'a str>,
     pub(crate) exports: Vec<&'a str>,
+}
+
+impl Outside<'_> {
+    /// Looked at before each that is added: a section may hold as many as the file has bytes.
+    fn has_room(&self) -> Result<(), ShapeError> {
+        let names = self.sections.len() + self.imports.len() + self.exports.len();
+        if names >= Limits::NAMES_MAX { Err(ShapeError::TooMuch(NAMES)) } else { Ok(()) }
+    }
 }
 
 /// What instantiating a component or module comes to.
@@ -125,6 +134,15 @@ impl Part {
     }
 }
 
+/// Adds to an index space. A small file can name the same thing millions of times.
+fn know(list: &mut Vec<Option<Sum>>, known: Option<Sum>) -> Result<(), ShapeError> {
+    if list.len() >= Limits::DEFINITIONS_MAX {
+        return Err(ShapeError::TooMuch(PARTS));
+    }
+    list.push(known);
+    Ok(())
+}
+
 fn at(list: &[Option<Sum>], index: u32) -> Result<Option<Sum>, ShapeError> {
     list.get(index as usize).copied().ok_or(ShapeError::NoSuchComponent)
 }
@@ -154,10 +172,13 @@ pub(crate) fn walk<'a>(bytes: &'a [u8], section: &str) -> Result<Outside<'a>, Sh
                 let ended = open.pop();
                 if let (Some(part), Some(within)) = (ended, open.last_mut()) {
                     let list = if part.is_component { &mut within.components } else { &mut within.modules };
-                    list.push(Some(part.sum));
+                    know(list, Some(part.sum))?;
                 }
             }
-            Payload::CustomSection(found) if found.name() == section => outside.sections.push(found.data()),
+            Payload::CustomSection(found) if found.name() == section => {
+                outside.has_room()?;
+                outside.sections.push(found.data());
+            }
             Payload::CustomSection(found) => check_names(&found)?,
             payload => match open.last_mut() {
                 Some(module) if !module.is_component => count(&payload, module)?,
@@ -218,11 +239,12 @@ fn look<'a>(payload: &Payload<'a>, open: &mut [Part], outside: &mut Outside<'a>)
             for import in section.clone() {
                 let import = import?;
                 match import.ty {
-                    ComponentTypeRef::Component(_) => part.components.push(None),
-                    ComponentTypeRef::Module(_) => part.modules.push(None),
+                    ComponentTypeRef::Component(_) => know(&mut part.components, None)?,
+                    ComponentTypeRef::Module(_) => know(&mut part.modules, None)?,
                     _ => {}
                 }
                 if is_outermost {
+                    outside.has_room()?;
                     outside.imports.push(import.name.name);
                 }
             }
@@ -231,11 +253,18 @@ fn look<'a>(payload: &Payload<'a>, open: &mut [Part], outside: &mut Outside<'a>)
             for export in section.clone() {
                 let export = export?;
                 match export.kind {
-                    ComponentExternalKind::Component => part.components.push(at(&part.components, export.index)?),
-                    ComponentExternalKind::Module => part.modules.push(at(&part.modules, export.index)?),
+                    ComponentExternalKind::Component => {
+                        let exported = at(&part.components, export.index)?;
+                        know(&mut part.components, exported)?;
+                    }
+                    ComponentExternalKind::Module => {
+                        let exported = at(&part.modules, export.index)?;
+                        know(&mut part.modules, exported)?;
+                    }
                     _ => {}
                 }
                 if is_outermost {
+                    outside.has_room()?;
                     outside.exports.push(export.name.name);
                 }
             }
@@ -267,31 +296,35 @@ fn look<'a>(payload: &Payload<'a>, open: &mut [Part], outside: &mut Outside<'a>)
         }
         _ => {}
     }
-    if outside.imports.len() + outside.exports.len() > Limits::NAMES_MAX {
-        return Err(ShapeError::TooMuch(NAMES));
-    }
     Ok(())
 }
 
 /// Counts what another name for something comes to.
 fn look_at_alias(alias: &ComponentAlias<'_>, part: &mut Part, around: &[Part]) -> Result<(), ShapeError> {
     match *alias {
-        ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } => part.components.push(None),
-        ComponentAlias::InstanceExport { kind: ComponentExternalKind::Module, .. } => part.modules.push(None),
+        ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } => {
+            know(&mut part.components, None)
+        }
+        ComponentAlias::InstanceExport { kind: ComponentExternalKind::Module, .. } => know(&mut part.modules, None),
         ComponentAlias::Outer { kind, count, index } => {
             let from = match (count as usize).checked_sub(1) {
                 None => &*part,
                 Some(out) => around.iter().rev().nth(out).ok_or(ShapeError::NoSuchComponent)?,
             };
             match kind {
-                ComponentOuterAliasKind::Component => part.components.push(at(&from.components, index)?),
-                ComponentOuterAliasKind::CoreModule => part.modules.push(at(&from.modules, index)?),
-                ComponentOuterAliasKind::CoreType | ComponentOuterAliasKind::Type => {}
+                ComponentOuterAliasKind::Component => {
+                    let found = at(&from.components, index)?;
+                    know(&mut part.components, found)
+                }
+                ComponentOuterAliasKind::CoreModule => {
+                    let found = at(&from.modules, index)?;
+                    know(&mut part.modules, found)
+                }
+                ComponentOuterAliasKind::CoreType | ComponentOuterAliasKind::Type => Ok(()),
             }
         }
-        _ => {}
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -343,6 +376,12 @@ mod tests {
         };
         check(&imports(Limits::NAMES_MAX), "");
         check(&imports(Limits::NAMES_MAX + 1), &format!("it has more {NAMES}"));
+        // One component under many names: nothing is instantiated, and each would be kept.
+        let aliases = |count: usize| {
+            format!("(component (component $a) (component {}))", "(alias outer 1 $a (component))".repeat(count))
+        };
+        check(&aliases(Limits::DEFINITIONS_MAX), "");
+        check(&aliases(Limits::DEFINITIONS_MAX + 1), &format!("it has more {PARTS}"));
     }
 
     #[test]

@@ -180,11 +180,17 @@ pub fn guest(put: Put<'_>) -> Vec<u8> {
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     let encoder = ComponentEncoder::default().module(&module).unwrap_or_else(|error| panic!("{error:?}"));
     let mut encoder = encoder.validate(false);
-    let mut bytes = encoder.encode().unwrap_or_else(|error| panic!("{error:?}"));
+    let bytes = encoder.encode().unwrap_or_else(|error| panic!("{error:?}"));
+    with_contract(bytes, b"0.1.0")
+}
+
+/// The component with a section more that says which contract it was built for.
+#[must_use]
+pub fn with_contract(mut component: Vec<u8>, version: &[u8]) -> Vec<u8> {
     let mut contract = name("crossdock:contract");
-    contract.extend(b"0.1.0");
-    section(&mut bytes, 0, &contract);
-    bytes
+    contract.extend(version);
+    section(&mut component, 0, &contract);
+    component
 }
 
 /// The component with another core module in it, which is instantiated so many times.

@@ -11,6 +11,7 @@
 
 mod admission;
 mod bombs;
+mod cache;
 mod codes;
 mod common;
 mod compile;

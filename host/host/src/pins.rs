@@ -239,7 +239,7 @@ impl Unlocked {
 pub(crate) fn read(folder: &Path) -> Result<Lock, Error> {
     let path = folder.join(LOCK_FILE);
     let mut text = String::new();
-    let read = || {
+    let mut read = || {
         // Whoever opens a pipe waits until somebody writes into it.
         if !fs::metadata(&path)?.is_file() {
             return Err(io::Error::other("it is not a file"));

@@ -121,7 +121,7 @@ fn components_of_other_worlds() {
 fn versions_of_the_contract() {
     let without = wat::parse_str("(component)").unwrap();
     check(&without, "plugin-contract-version", &["does not say", "0.1.0"]);
-    let mut said = |version: &[u8], words: &[&str]| {
+    let said = |version: &[u8], words: &[&str]| {
         check(&with_contract(without.clone(), version), "plugin-contract-version", words);
     };
     said(b"", &["version "]);

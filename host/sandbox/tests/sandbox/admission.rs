@@ -181,9 +181,10 @@ fn proposals_that_are_not_offered() {
     check("(type (future u8))", "async");
     core("(memory 1 1 shared)", "threads");
     core("(memory i64 1)", "64");
-    core("(memory 1) (memory 1)", "multiple memories");
     core("(type (struct))", "gc");
     core("(tag)", "exceptions");
+    let memories = exporting("(core module (memory 1) (memory 1))", "");
+    self::check(&memories, "plugin-too-complex", &["multi-memory"]);
 }
 
 /// A plugin that ends early, wherever that is, is refused, and never for a reason that is ours.

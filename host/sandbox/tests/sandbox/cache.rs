@@ -5,6 +5,7 @@ use crate::common::{Still, config, wait};
 use crate::core_guest::{Put, guest};
 use crossdock_model::Explained as _;
 use crossdock_sandbox::{Sandbox, SandboxConfig, SandboxError};
+use rustix::fs::{CWD, FileType, Mode};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -76,8 +77,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 /// A pipe at this place: whoever opens it waits until somebody writes.
 fn pipe(path: &Path) {
     fs::remove_file(path).unwrap();
-    let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
-    assert!(made.success());
+    rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
 }
 
 #[test]

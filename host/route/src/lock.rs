@@ -91,7 +91,7 @@ impl Lock {
         let document = document(&source).map_err(|mistakes| {
             let damaged =
                 |mistake: Mistake| Mistake { code: codes::LOCK_DAMAGED.name, ..mistake.with_fix(DAMAGED_FIX) };
-            Mistakes::new(&source, mistakes.into_list().into_iter().map(damaged).collect())
+            Mistakes::new(&source, mistakes.into_list().into_iter().take(1).map(damaged).collect())
         })?;
         let format = document.get_ref().get("format");
         let number = format.and_then(|format| match format.get_ref() {

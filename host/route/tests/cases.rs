@@ -1,5 +1,5 @@
-//! Every file in `tests/cases` is a route file, or a project file if its name begins with `project-`. What comes
-//! of it stands beside it, in a file with the ending `expected`. Lines that begin with `#---` cut a case into parts:
+//! Every file in `tests/cases` is a route file, or a project file if its name begins with `project-`, or a lock if it
+//! begins with `lock-`. What comes of it stands beside it, in a file with the ending `expected`. Lines that begin with `#---` cut a case into parts:
 //! after `#--- project` comes the project file that the route is checked against, after `#--- abilities` what its
 //! plugins can do: `source` and lists `steps` and `handlers`, each as `StepAbilities` is written in TOML, or `{}`
 //! for one that could not be loaded.
@@ -10,8 +10,8 @@
 
 use crossdock_model::{Explained, HandlerKind, HandlerPlace, StepName};
 use crossdock_route::{
-    Idempotency, Mistake, Mistakes, Project, ProjectFile, Role, Route, RouteAbilities, RouteFile, Span, StepAbilities,
-    codes,
+    Idempotency, Lock, Mistake, Mistakes, Project, ProjectFile, Role, Route, RouteAbilities, RouteFile, Span,
+    StepAbilities, codes,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -87,6 +87,9 @@ fn outcome(name: &str, text: &str) -> Result<String, Mistakes> {
     if name.starts_with("project-") {
         let project = ProjectFile::parse("crossdock.toml", text)?;
         return Ok(format!("{}\n", serde_json::to_string_pretty(&project).unwrap()));
+    }
+    if name.starts_with("lock-") {
+        return Ok(format!("{}\n", serde_json::to_string_pretty(&Lock::parse("crossdock.lock", text)?).unwrap()));
     }
     let (route, project) = route_and_more(name, text)?;
     let mut out = format!("{}\n", serde_json::to_string_pretty(&route).unwrap());

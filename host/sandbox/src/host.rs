@@ -235,7 +235,7 @@ impl Host {
     fn trace(&mut self) -> CallTrace {
         let call = &mut self.call;
         CallTrace {
-            exchanges: call.exchanges.take(self.identity.clock.now()),
+            exchanges: call.exchanges.take(|| self.identity.clock.now()),
             state: Vec::new(),
             counted: std::mem::take(&mut call.counted).into_iter().collect(),
             gauged: std::mem::take(&mut call.gauged).into_iter().map(|(name, value)| (name, value.to_bits())).collect(),

@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 /// What may come at once after a pause: so much time's worth.
 const BURST: Duration = Duration::from_secs(10);
+/// A byte's share of a second is no whole number of nanoseconds: what that comes to over so many of them.
+const ROUNDING: Duration = Duration::from_millis(1);
 /// Between two notes of what was left out.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -30,7 +32,7 @@ impl Default for LogRate {
     fn default() -> Self {
         Self {
             messages: Pace::new(Limits::LOG_PER_SECOND, BURST),
-            bytes: Pace::new(Limits::LOG_BYTES_PER_SECOND, BURST),
+            bytes: Pace::new(Limits::LOG_BYTES_PER_SECOND, BURST + ROUNDING),
             left_out: LeftOut::default(),
             told_at: None,
         }

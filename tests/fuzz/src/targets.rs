@@ -1,7 +1,13 @@
 //! The targets.
 
+#[cfg(feature = "sandbox")]
+mod guests;
+#[cfg(feature = "sandbox")]
+mod imports;
 mod ledger;
 mod plugins;
+#[cfg(feature = "sandbox")]
+mod raw;
 mod rest;
 mod route;
 #[cfg(feature = "sandbox")]
@@ -25,7 +31,8 @@ pub const LIGHT: &[Target] = &[
 
 /// Those that need the sandbox.
 #[cfg(feature = "sandbox")]
-pub const SANDBOX: &[Target] = &[texts::TEXTS];
+pub const SANDBOX: &[Target] =
+    &[texts::TEXTS, imports::IMPORTS, raw::TRANSFORMED, raw::PAGE, raw::WRITTEN, raw::UNDONE, raw::PROBED];
 
 /// Texts in an input, apart by lines of three dashes: a seed is then something that people can read.
 fn parts(bytes: &[u8]) -> Vec<&[u8]> {

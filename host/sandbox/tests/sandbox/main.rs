@@ -17,6 +17,7 @@ mod common;
 mod compile;
 mod destination;
 mod egress;
+mod figures;
 mod files;
 mod http;
 mod loops;

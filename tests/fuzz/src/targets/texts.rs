@@ -23,7 +23,7 @@ pub(super) const TEXTS: Target = Target {
         "0a",
         "==",
     ],
-    short_run: 5_000,
+    short_run: 300,
     run: texts,
 };
 
@@ -32,7 +32,7 @@ const SECRET_MIN_BYTES: usize = 8;
 
 fn texts(bytes: &[u8]) {
     let [secret, text] = parts(bytes)[..] else { return };
-    if !(SECRET_MIN_BYTES..=4_096).contains(&secret.len()) {
+    if !(SECRET_MIN_BYTES..=1_024).contains(&secret.len()) {
         return;
     }
     // The secret as it is stands in the middle too, whatever else the text holds.

@@ -2,8 +2,9 @@
 
 use super::allowance::Allowance;
 use super::descriptor::{Kind, metadata};
-use cap_primitives::ambient_authority;
-use cap_primitives::fs::{FollowSymlinks, Metadata, OpenOptions, open, open_ambient, stat};
+use cap_primitives::fs::{FollowSymlinks, Metadata, OpenOptions, open, stat};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -74,13 +75,11 @@ impl How {
     }
 }
 
-/// Opens a directory of this machine that is to be granted. Blocks its thread.
+/// Opens a directory of this machine that is to be granted: the one place where a path leads anywhere. Blocks its
+/// thread.
 pub(crate) fn open_granted(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    // A pipe at this place is refused, not waited for.
-    options.read(true)._cap_fs_ext_nonblock(true);
-    let opened = open_ambient(path, &options, ambient_authority())?;
-    if metadata(&opened)?.is_dir() { Ok(opened) } else { Err(io::ErrorKind::NotADirectory.into()) }
+    // As a directory only: a pipe at this place is refused, not waited for.
+    Ok(Dir::open_ambient_dir(path, ambient_authority())?.into_std_file())
 }
 
 /// Opens a file or directory below `start`. A file that is made is taken from the allowance.

@@ -26,8 +26,11 @@ impl PluginText {
         // is cut off with everything behind it, since the escaped text is never shorter than the raw one.
         let window = floor_char(text, max_bytes.saturating_add(redactor.longest()));
         let clean = redactor.redact(&text[..window]);
-        let mut out = String::with_capacity(clean.len().min(max_bytes));
-        let mut rest = &*clean;
+        // What stands at the edge may be the beginning of a secret, and what was redacted in front of it moved it up.
+        let unknown = if window < text.len() { redactor.longest() } else { 0 };
+        let known = floor_char(&clean, clean.len().saturating_sub(unknown));
+        let mut out = String::with_capacity(known.min(max_bytes));
+        let mut rest = &clean[..known];
         while let Some(at) = rest.find(|c| is_unfit(c) && !stays(c)) {
             let c = rest[at..].chars().next().unwrap_or_default();
             let escaped = c.escape_default();
@@ -111,6 +114,18 @@ mod tests {
             check(&format!("12345678{secret} and more"), 10, "12345678[s");
         }
         check(&format!("1234{everything}"), 4, "1234");
+    }
+
+    #[test]
+    fn what_was_redacted_brings_nothing_in_from_behind_the_edge() {
+        let secret = "0123456789abcdefghijklmnopqrstuvwxyz-and-more";
+        let redactor = Redactor::new([("TOKEN", secret.as_bytes())]);
+        for gap in 0..secret.len() {
+            let text = format!("{}{secret}", ".".repeat(gap)).repeat(1_000);
+            let line = PluginText::line(&text, 8 << 10, &redactor);
+            let rest = line.as_str().replace("[secret TOKEN]", "").replace('.', "");
+            assert!("[secret TOKEN]".starts_with(&rest), "{gap}: {rest}");
+        }
     }
 
     #[test]

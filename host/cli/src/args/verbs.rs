@@ -172,9 +172,10 @@ pub(crate) struct InspectArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["names", "all"])))]
 pub(crate) struct ApproveArgs {
     /// The plugins, by their names in `crossdock.toml`. Example: crossdock plugin approve map
-    #[arg(value_name = "NAME", value_parser = |text: &str| PluginName::new(text), required_unless_present = "all")]
+    #[arg(value_name = "NAME", value_parser = |text: &str| PluginName::new(text))]
     pub(crate) names: Vec<PluginName>,
     /// All plugins of the project; and those that it does not have any more are taken out of the lock. Example:
     /// crossdock plugin approve --all

@@ -98,7 +98,8 @@ fn leave_behind(all: &[String]) {
         for level in [log::Level::Trace, log::Level::Debug, log::Level::Info, log::Level::Warn, log::Level::Error] {
             log::write(level, text);
         }
-        let name: String = text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let name: String =
+            text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         metrics::count(&name, 1);
         metrics::gauge(&name, 1.0);
         let _ = state::set(&text.chars().take(50).collect::<String>(), text.as_bytes());

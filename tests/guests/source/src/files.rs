@@ -63,12 +63,12 @@ fn attempt(words: &[&str]) -> io::Result<String> {
         ["write", path, bytes] => write(&mut File::create(path)?, number(bytes))?,
         ["append", path, bytes] => write(&mut OpenOptions::new().append(true).create(true).open(path)?, number(bytes))?,
         ["write-far", path, at, bytes] => {
-            let mut file = OpenOptions::new().write(true).create(true).open(path)?;
+            let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
             file.seek(SeekFrom::Start(at.parse().expect("a place")))?;
             write(&mut file, number(bytes))?
         }
         ["grow", path, bytes] => {
-            let file = OpenOptions::new().write(true).create(true).open(path)?;
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
             file.set_len(bytes.parse().expect("a size"))?;
             format!("{bytes} long")
         }

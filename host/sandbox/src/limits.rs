@@ -6,8 +6,8 @@
 //! [`Limits::FILE_CHUNK_MAX_BYTES`]; for each plugin that is being compiled, of which there are
 //! [`CompileLimits::AT_ONCE_MAX`], twice `code_max_bytes`.
 //!
-//! What cannot be interrupted is one instruction that fills or copies memory: 240 ms for all of 248 MiB, measured on a
-//! machine with much else to do, and less for less memory.
+//! What cannot be interrupted is one instruction that fills or copies memory: between 240 and 910 ms for all of 248 MiB,
+//! measured on a machine with much else to do, and less for less memory.
 
 /// What one instance of a plugin may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// What its route asks for.
+pub(crate) const RECORDS_PER_SECOND: f64 = 2_000.0;
 /// How many records it has. At its pace they last for more than ten minutes.
 const RECORDS: u64 = 1_500_000;
 /// Its route, from the folder of the project.

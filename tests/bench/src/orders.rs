@@ -36,13 +36,23 @@ pub struct Written {
 pub struct Orders {
     random: u64,
     number: u64,
+    lines_max: u64,
 }
+
+/// How many lines an order has at most, unless it is asked otherwise.
+const LINES_MAX: u64 = 5;
 
 impl Orders {
     /// The orders of this seed, from the first one.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { random: seed, number: 0 }
+        Self { random: seed, number: 0, lines_max: LINES_MAX }
+    }
+
+    /// The same with 1 to so many lines an order, which is what makes it longer: 400 bytes are 1 to 5.
+    #[must_use]
+    pub fn with_lines(self, lines_max: u64) -> Self {
+        Self { lines_max, ..self }
     }
 
     /// Writes the next orders, one a line.
@@ -71,7 +81,7 @@ impl Orders {
         let (month, day, hour) = (1 + self.below(12), 1 + self.below(28), self.below(24));
         let mut lines = String::new();
         let mut total = 0;
-        for line in 0..=self.below(5) {
+        for line in 0..=self.below(self.lines_max) {
             let (sku, thing) = (self.below(10_000), self.one_of(&THINGS));
             let (quantity, cents) = (1 + self.below(9), 99 + self.below(20_000));
             total += quantity * cents;
@@ -132,6 +142,17 @@ mod tests {
         let bytes_an_order = written.bytes / written.orders;
         assert!((360..440).contains(&bytes_an_order), "{bytes_an_order} bytes an order");
         assert!((150..250).contains(&written.cancelled), "{} cancelled", written.cancelled);
+    }
+
+    #[test]
+    fn lines_make_orders_long() {
+        let bytes_an_order = |lines_max| {
+            let mut text = Vec::new();
+            let written = Orders::new(7).with_lines(lines_max).write(&mut text, 2_000).unwrap();
+            written.bytes / written.orders
+        };
+        assert_eq!(bytes_an_order(LINES_MAX), Orders::new(7).write(&mut Vec::new(), 2_000).unwrap().bytes / 2_000);
+        assert!((3_600..4_400).contains(&bytes_an_order(106)), "{} bytes an order", bytes_an_order(106));
     }
 
     #[test]

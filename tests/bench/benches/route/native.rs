@@ -23,9 +23,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::shop::{KEEP, ROUTE, SHAPE, Tally};
 
 /// Commits that may be on their way to the disk while the next batch is worked on: as many as the engine lets.
-const COMMITS_UNDER_WAY_MAX: usize = 4;
+pub(crate) const COMMITS_UNDER_WAY_MAX: usize = 4;
 /// Records a batch: the default of a route.
-const BATCH_RECORDS: usize = 500;
+pub(crate) const BATCH_RECORDS: usize = 500;
 
 #[derive(Deserialize)]
 struct Order<'a> {
@@ -75,57 +75,123 @@ fn as_text<S: serde::Serializer>(amount: &Decimal, to: S) -> Result<S::Ok, S::Er
 }
 
 /// What is made of one batch before anything is written.
-struct Batch {
-    number: u64,
-    read: u64,
+pub(crate) struct Batch {
+    pub(crate) number: u64,
+    pub(crate) read: u64,
     /// All records, in order: id, status, the step that settled it.
-    ids: Column,
-    statuses: Vec<Status>,
-    steps: Vec<u16>,
+    pub(crate) ids: Column,
+    pub(crate) statuses: Vec<Status>,
+    pub(crate) steps: Vec<u16>,
     /// Those that are to be written.
-    to_write: Column,
-    /// One key a record, empty for those that are dropped.
-    keys: Column,
-    lines: Vec<u8>,
+    pub(crate) to_write: Column,
+    /// What was given back for each record: its id there and what is needed to undo it; empty for those that are
+    /// dropped.
+    pub(crate) target_ids: Column,
+    pub(crate) receipts: Column,
     /// Where the input stands behind it.
-    position: u64,
+    pub(crate) position: u64,
+}
+
+impl Batch {
+    pub(crate) fn new(number: u64, position: u64) -> Self {
+        Self {
+            number,
+            read: 0,
+            ids: Column::with_capacity(BATCH_RECORDS, BATCH_RECORDS * 16),
+            statuses: Vec::with_capacity(BATCH_RECORDS),
+            steps: Vec::with_capacity(BATCH_RECORDS),
+            to_write: Column::with_capacity(BATCH_RECORDS, BATCH_RECORDS * 16),
+            target_ids: Column::with_capacity(BATCH_RECORDS, BATCH_RECORDS * 32),
+            receipts: Column::with_capacity(BATCH_RECORDS, BATCH_RECORDS * 32),
+            position,
+        }
+    }
+
+    /// One more record, dropped by the first step.
+    pub(crate) fn dropped(&mut self, id: &str) -> Result<()> {
+        self.read += 1;
+        self.ids.try_push(id.as_bytes())?;
+        self.statuses.push(Status::Dropped);
+        self.steps.push(0);
+        self.target_ids.try_push(b"")?;
+        Ok(self.receipts.try_push(b"")?)
+    }
+
+    /// One more record, to be written by the second step. What is given back for it comes later.
+    pub(crate) fn taken(&mut self, id: &str) -> Result<()> {
+        self.read += 1;
+        self.ids.try_push(id.as_bytes())?;
+        self.to_write.try_push(id.as_bytes())?;
+        self.statuses.push(Status::Ok);
+        self.steps.push(1);
+        Ok(())
+    }
 }
 
 /// Moves the orders of a file into another; `data` is where the ledger is kept, `None` keeps none.
 pub(crate) async fn run(input: &Path, output: &Path, data: Option<&Path>) -> Result<Tally> {
-    let ledger = data.map(|data| LedgerStore::open(data, OpenOptions::new(now()))).transpose()?;
-    let job = Job::new(ledger)?;
+    let mut job = Job::new(data, ROUTE, [SHAPE, KEEP])?;
     let mut reader = BufReader::with_capacity(1 << 18, File::open(input).context("opening the orders")?);
     let mut file = FileOptions::new().create_new(true).append(true).open(output).context("making the output")?;
     if let Some(folder) = output.parent() {
         File::open(folder)?.sync_all()?;
     }
     job.begin().await?;
-    let mut commits: VecDeque<PortFuture<'static, Result<(), PortError>>> = VecDeque::new();
-    let mut totals = Counts::default();
+    let mut lines = Vec::with_capacity(BATCH_RECORDS * 512);
     let mut position = 0;
     for number in 1.. {
-        let Some(batch) = job.next_batch(&mut reader, number, position)? else { break };
+        let mut batch = Batch::new(number, position);
+        next_batch(&job, &mut reader, &mut batch, &mut lines)?;
+        if batch.read == 0 {
+            break;
+        }
         position = batch.position;
         job.intend(&batch).await?;
-        file.write_all(&batch.lines)?;
+        file.write_all(&lines)?;
         file.sync_data()?;
-        let commit = job.commit(batch, &mut totals)?;
-        if let Some(ledger) = &job.ledger {
-            commits.push_back(ledger.commit(commit));
-        }
-        if commits.len() >= COMMITS_UNDER_WAY_MAX
-            && let Some(oldest) = commits.pop_front()
-        {
-            oldest.await?;
-        }
+        job.commit(batch).await?;
     }
-    for commit in commits {
-        commit.await?;
+    job.end().await
+}
+
+/// Reads a batch and makes of it lines that are to be written.
+fn next_batch(job: &Job, reader: &mut BufReader<File>, batch: &mut Batch, lines: &mut Vec<u8>) -> Result<()> {
+    lines.clear();
+    let mut line = Vec::with_capacity(1 << 10);
+    for _ in 0..BATCH_RECORDS {
+        line.clear();
+        let bytes = reader.read_until(b'\n', &mut line)?;
+        if bytes == 0 {
+            break;
+        }
+        batch.position += bytes as u64;
+        add(job, batch, &line, lines)?;
     }
-    job.end(totals).await?;
-    let count = |status| u64::try_from(totals.get(status)).unwrap_or(0);
-    Ok(Tally { ok: count(Status::Ok), dropped: count(Status::Dropped) })
+    Ok(())
+}
+
+fn add(job: &Job, batch: &mut Batch, line: &[u8], lines: &mut Vec<u8>) -> Result<()> {
+    let order: Order<'_> = serde_json::from_slice(line).context("reading an order")?;
+    let id = order.order.as_ref();
+    if order.status == "cancelled" {
+        return batch.dropped(id);
+    }
+    let mut amount = Decimal::from_str_exact(order.total.get()).context("reading a total")?;
+    amount.rescale(2);
+    let key = job.key(id);
+    let record = Document {
+        reference: id,
+        customer: order.customer.id,
+        name: order.customer.name,
+        currency: order.currency,
+        amount,
+        items: order.lines,
+    };
+    serde_json::to_writer(&mut *lines, &Envelope { key: std::str::from_utf8(&key)?, id, record })?;
+    lines.push(b'\n');
+    batch.target_ids.try_push(&key)?;
+    batch.receipts.try_push(&key)?;
+    batch.taken(id)
 }
 
 fn now() -> Timestamp {
@@ -133,26 +199,36 @@ fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-struct Job {
+/// What is told to the ledger, if there is one.
+pub(crate) struct Job {
     ledger: Option<LedgerStore>,
     route: RouteName,
     run: RunId,
-    shape: StepName,
-    keep: StepName,
+    /// The step that transforms and the step that writes.
+    steps: [StepName; 2],
+    totals: Counts,
+    under_way: VecDeque<PortFuture<'static, Result<(), PortError>>>,
 }
 
 impl Job {
-    fn new(ledger: Option<LedgerStore>) -> Result<Self> {
+    /// `data` is where the ledger is kept; `None` keeps none.
+    pub(crate) fn new(data: Option<&Path>, route: &str, steps: [&str; 2]) -> Result<Self> {
         Ok(Self {
-            ledger,
-            route: RouteName::new(ROUTE)?,
+            ledger: data.map(|data| LedgerStore::open(data, OpenOptions::new(now()))).transpose()?,
+            route: RouteName::new(route)?,
             run: RunId("native".to_owned()),
-            shape: StepName::new(SHAPE)?,
-            keep: StepName::new(KEEP)?,
+            steps: [StepName::new(steps[0])?, StepName::new(steps[1])?],
+            totals: Counts::default(),
+            under_way: VecDeque::new(),
         })
     }
 
-    async fn begin(&self) -> Result<()> {
+    /// The idempotency key of a record at the step that writes.
+    pub(crate) fn key(&self, id: &str) -> [u8; 32] {
+        idempotency_key(&self.route, &self.steps[1], 0, id.as_bytes())
+    }
+
+    pub(crate) async fn begin(&self) -> Result<()> {
         let Some(ledger) = &self.ledger else { return Ok(()) };
         let start = RunStart {
             run: self.run.clone(),
@@ -167,71 +243,15 @@ impl Job {
         Ok(())
     }
 
-    /// Reads a batch and makes of it what is to be written.
-    fn next_batch(&self, reader: &mut BufReader<File>, number: u64, position: u64) -> Result<Option<Batch>> {
-        let mut batch = Batch {
-            number,
-            read: 0,
-            ids: Column::with_capacity(BATCH_RECORDS, BATCH_RECORDS * 16),
-            statuses: Vec::with_capacity(BATCH_RECORDS),
-            steps: Vec::with_capacity(BATCH_RECORDS),
-            to_write: Column::with_capacity(BATCH_RECORDS, BATCH_RECORDS * 16),
-            keys: Column::with_capacity(BATCH_RECORDS, BATCH_RECORDS * 32),
-            lines: Vec::with_capacity(BATCH_RECORDS * 512),
-            position,
-        };
-        let mut line = Vec::with_capacity(1 << 10);
-        for _ in 0..BATCH_RECORDS {
-            line.clear();
-            let bytes = reader.read_until(b'\n', &mut line)?;
-            if bytes == 0 {
-                break;
-            }
-            batch.position += bytes as u64;
-            self.add(&mut batch, &line)?;
-        }
-        Ok((batch.read > 0).then_some(batch))
-    }
-
-    fn add(&self, batch: &mut Batch, line: &[u8]) -> Result<()> {
-        let order: Order<'_> = serde_json::from_slice(line).context("reading an order")?;
-        let id = order.order.as_ref();
-        batch.read += 1;
-        batch.ids.try_push(id.as_bytes())?;
-        if order.status == "cancelled" {
-            batch.statuses.push(Status::Dropped);
-            batch.steps.push(0);
-            batch.keys.try_push(b"")?;
-            return Ok(());
-        }
-        let mut amount = Decimal::from_str_exact(order.total.get()).context("reading a total")?;
-        amount.rescale(2);
-        let key = idempotency_key(&self.route, &self.keep, 0, id.as_bytes());
-        let record = Document {
-            reference: id,
-            customer: order.customer.id,
-            name: order.customer.name,
-            currency: order.currency,
-            amount,
-            items: order.lines,
-        };
-        serde_json::to_writer(&mut batch.lines, &Envelope { key: std::str::from_utf8(&key)?, id, record })?;
-        batch.lines.push(b'\n');
-        batch.to_write.try_push(id.as_bytes())?;
-        batch.keys.try_push(&key)?;
-        batch.statuses.push(Status::Ok);
-        batch.steps.push(1);
-        Ok(())
-    }
-
-    async fn intend(&self, batch: &Batch) -> Result<()> {
+    /// Writes down what is about to be written.
+    pub(crate) async fn intend(&self, batch: &Batch) -> Result<()> {
         let Some(ledger) = &self.ledger else { return Ok(()) };
         let records = batch.to_write.len();
         let intent = Intent {
             route: self.route.clone(),
             run: self.run.clone(),
             batch: batch.number,
-            step: self.keep.clone(),
+            step: self.steps[1].clone(),
             at: now(),
             ids: batch.to_write.clone(),
             attempts: vec![1; records],
@@ -243,13 +263,27 @@ impl Job {
         Ok(ledger.intend(intent).await?)
     }
 
-    fn commit(&self, batch: Batch, totals: &mut Counts) -> Result<BatchCommit> {
+    /// Writes down what became of a batch. It may still be on its way to the disk when this is over.
+    pub(crate) async fn commit(&mut self, batch: Batch) -> Result<()> {
+        let commit = self.made_of(batch)?;
+        if let Some(ledger) = &self.ledger {
+            self.under_way.push_back(ledger.commit(commit));
+        }
+        if self.under_way.len() >= COMMITS_UNDER_WAY_MAX
+            && let Some(oldest) = self.under_way.pop_front()
+        {
+            oldest.await?;
+        }
+        Ok(())
+    }
+
+    fn made_of(&mut self, batch: Batch) -> Result<BatchCommit> {
         let ok = batch.to_write.len() as u64;
         let dropped = batch.read - ok;
         let mut counts = Counts::default();
         counts.add(Status::Ok, i64::try_from(ok)?);
         counts.add(Status::Dropped, i64::try_from(dropped)?);
-        totals.merge(&counts);
+        self.totals.merge(&counts);
         let shaped = StepCounts { records_in: batch.read, ok, dropped, ..StepCounts::default() };
         let kept = StepCounts { records_in: ok, ok, ..StepCounts::default() };
         let message = format!("batch {}: {} read; {ok} ok, {dropped} dropped", batch.number, batch.read);
@@ -258,8 +292,9 @@ impl Job {
             "batch": batch.number, "read": batch.read, "resumed": 0,
             "counts": { "ok": ok, "dropped": dropped }, "checkpoint": true,
         });
-        let receipts = Some(batch.keys.clone());
-        let given = ChunkColumn { step: self.keep.clone(), target_ids: Some(batch.keys), receipts };
+        let [shape, keep] = self.steps.clone();
+        let given =
+            ChunkColumn { step: keep.clone(), target_ids: Some(batch.target_ids), receipts: Some(batch.receipts) };
         Ok(BatchCommit {
             route: self.route.clone(),
             run: self.run.clone(),
@@ -270,7 +305,7 @@ impl Job {
             read: batch.read,
             resumed: 0,
             counts,
-            steps: vec![(self.shape.clone(), shaped), (self.keep.clone(), kept)],
+            steps: vec![(shape, shaped), (keep, kept)],
             chunk: Some(Chunk {
                 ids: batch.ids,
                 statuses: batch.statuses,
@@ -289,8 +324,15 @@ impl Job {
         })
     }
 
-    async fn end(&self, counts: Counts) -> Result<()> {
-        let Some(ledger) = &self.ledger else { return Ok(()) };
+    /// Waits until everything is on disk, and ends the run.
+    pub(crate) async fn end(mut self) -> Result<Tally> {
+        for commit in std::mem::take(&mut self.under_way) {
+            commit.await?;
+        }
+        let counts = self.totals;
+        let count = |status| u64::try_from(counts.get(status)).unwrap_or(0);
+        let tally = Tally { ok: count(Status::Ok), dropped: count(Status::Dropped) };
+        let Some(ledger) = &self.ledger else { return Ok(tally) };
         let end = RunEnd {
             route: self.route.clone(),
             run: self.run.clone(),
@@ -304,7 +346,8 @@ impl Job {
             tasks: Vec::new(),
             quarantine: None,
         };
-        Ok(ledger.end_run(end).await?)
+        ledger.end_run(end).await?;
+        Ok(tally)
     }
 
     fn event(&self, kind: EventKind, message: String) -> Event {

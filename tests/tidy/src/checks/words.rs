@@ -54,6 +54,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("tests/bench/", "processors", "of the machine, which spend time"),
     ("examples/erp/", "-Replayed", "the ERP is another system; payment services name this answer header so"),
     ("examples/erp/", "replayed", "the ERP is another system; payment services name this answer header so"),
+    ("tests/bench/peers/orders_bytewax.py", "", "bytewax's own names"),
     ("", "Jitterbit", "the map for people who come from other products"),
     ("", "Alumio", "the map for people who come from other products"),
     ("", "Patchworks", "the map for people who come from other products"),

@@ -307,7 +307,7 @@ fn trigger(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Trigger> {
 
 impl BatchFile {
     fn read(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<Self> {
-        let table = node.table(notes, "batch = { records = 500, bytes = \"1MiB\" }")?;
+        let table = node.table(notes, "batch = { records = 1000, bytes = \"1MiB\" }")?;
         let mut fields = Fields::new("`batch`", table, Some(node.span()), notes);
         let batch = Self {
             records: fields.optional("records", number(1, RECORDS_MAX)),

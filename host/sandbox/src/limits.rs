@@ -3,7 +3,7 @@
 //! What plugins can make the host hold altogether, at worst: `memory_total_max_bytes` for their memories; for each live
 //! instance [`Limits::STRUCTURES_MAX_BYTES`] and 6 MiB (its state, with the keys, and what it printed); for each call
 //! under way three times `boundary_max_bytes`, its batch, and the answers to its requests; for each operation on a file
-//! [`Limits::FILE_CHUNK_MAX_BYTES`]; for each plugin that is being compiled, of which there are
+//! [`Limits::FILE_CHUNK_MAX_BYTES`], or [`Limits::FILE_READ_MAX_BYTES`] while the plugin waits for it; for each plugin that is being compiled, of which there are
 //! [`CompileLimits::AT_ONCE_MAX`], twice `code_max_bytes`.
 //!
 //! What cannot be interrupted is one instruction that fills or copies memory: between 240 and 910 ms for all of 248 MiB,
@@ -89,6 +89,9 @@ impl Limits {
     pub const FILE_OPERATIONS_TOTAL_MAX: usize = 128;
     /// The most bytes that one operation reads from a file or writes to it: 64 KiB.
     pub const FILE_CHUNK_MAX_BYTES: usize = 64 << 10;
+    /// The most bytes that one operation reads from a file while the plugin waits for it: 256 KiB, which it is given at
+    /// once. Each operation costs two changes of thread.
+    pub const FILE_READ_MAX_BYTES: usize = 256 << 10;
     /// How many entries of a directory are read ahead: 256.
     pub const DIR_ENTRIES_AHEAD_MAX: usize = 256;
     /// The most component-model handles that an instance can hold.

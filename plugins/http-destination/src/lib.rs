@@ -39,7 +39,7 @@ impl Destination for HttpDestination {
         )
         .wants_http("the API that `base` names")
         .wants_secret("the credentials that `auth` names, if it names any")
-        .max_batch(1000)
+        .max_batch(500)
     }
 
     fn new(settings: Settings) -> Result<Self, CallError> {

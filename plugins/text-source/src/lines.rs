@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use twox_hash::XxHash64;
 
 /// How much is asked for at once.
-const CHUNK_BYTES: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// How much of a line that is too long is kept to show.
 const EXCERPT_BYTES: usize = 4 * 1024;

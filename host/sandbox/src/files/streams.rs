@@ -47,7 +47,7 @@ pub(crate) fn stream_error_code(error: &wasmtime::Error) -> Option<ErrorCode> {
 
 /// Reads a piece at a place; empty at the end of the file. Blocks its thread.
 pub(crate) fn read_at(file: &File, max_bytes: usize, at: u64) -> io::Result<Bytes> {
-    let mut bytes = BytesMut::zeroed(max_bytes.min(Limits::FILE_CHUNK_MAX_BYTES));
+    let mut bytes = BytesMut::zeroed(max_bytes.min(Limits::FILE_READ_MAX_BYTES));
     loop {
         match file.read_at(&mut bytes, at) {
             Ok(read) => {
@@ -156,7 +156,9 @@ impl FileInput {
         move || read_at(&handle.file, max_bytes, position)
     }
 
+    /// Reads ahead: what is read is held until the plugin fetches it.
     fn begin(&mut self, max_bytes: usize) {
+        let max_bytes = max_bytes.min(Limits::FILE_CHUNK_MAX_BYTES);
         self.reading = Reading::UnderWay(self.lane.start(self.work(max_bytes)));
     }
 

@@ -25,7 +25,7 @@ use crate::shop::{KEEP, ROUTE, SHAPE, Tally};
 /// Commits that may be on their way to the disk while the next batch is worked on: as many as the engine lets.
 pub(crate) const COMMITS_UNDER_WAY_MAX: usize = 4;
 /// Records a batch: the default of a route.
-pub(crate) const BATCH_RECORDS: usize = 500;
+pub(crate) const BATCH_RECORDS: usize = 1_000;
 
 #[derive(Deserialize)]
 struct Order<'a> {

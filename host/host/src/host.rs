@@ -327,7 +327,7 @@ impl Host {
     ) -> Result<Running, Error> {
         self.refuse_quarantined(&loaded)?;
         loaded.unlocked.add().await?;
-        Ok(start(loaded, entry, cause, Arc::new(self.ledger()?), turn))
+        Ok(start(&*self.sandbox()?, loaded, entry, cause, Arc::new(self.ledger()?), turn))
     }
 
     /// Refuses to work with a plugin that committed too many faults in this route.

@@ -12,11 +12,14 @@ use crossdock_engine::plan::Entry;
 use crossdock_engine::ports::{Cause, Clock, Ledger, RunStart};
 use crossdock_model::{ErrorClass, RouteName, RunId, RunStatus, Status};
 use crossdock_route::LockedPlugin;
+use crossdock_sandbox::{Sandbox, SandboxError};
 use serde::Serialize;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 /// A run under way. Dropping it stops the run as a crash would; use [`Running::cancel`] to stop it in good order.
 #[derive(Debug)]
@@ -26,15 +29,15 @@ pub struct Running {
     locked: Vec<LockedPlugin>,
     progress: watch::Receiver<Progress>,
     cancel: Canceller,
-    task: AbortOnDrop<Result<RunReport, Error>>,
+    task: Task,
 }
 
-#[derive(Debug)]
-struct AbortOnDrop<T>(JoinHandle<T>);
+/// Ends when it is dropped.
+struct Task(Pin<Box<dyn Future<Output = Result<Result<RunReport, Error>, SandboxError>> + Send>>);
 
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Task")
     }
 }
 
@@ -80,7 +83,7 @@ impl Running {
     /// # Errors
     /// When the host could not do its own work. What became of the records then is what the ledger says.
     pub async fn finish(mut self) -> Result<RunReport, Error> {
-        match (&mut self.task.0).await {
+        match self.task.0.await {
             Ok(report) => report.map(|report| RunReport { added_to_lock: std::mem::take(&mut self.locked), ..report }),
             Err(error) => Err(Error::new(
                 "host-internal",
@@ -222,8 +225,15 @@ impl RunReport {
     }
 }
 
-/// Puts a loaded route to work. `turn` is held until the run has ended.
-pub(crate) fn start(loaded: Loaded, entry: Entry, cause: Cause, ledger: Arc<dyn Ledger>, turn: RouteTurn) -> Running {
+/// Puts a loaded route to work, beside its plugins: it calls them all the time. `turn` is held until the run has ended.
+pub(crate) fn start(
+    sandbox: &Sandbox,
+    loaded: Loaded,
+    entry: Entry,
+    cause: Cause,
+    ledger: Arc<dyn Ledger>,
+    turn: RouteTurn,
+) -> Running {
     let run = new_run_id();
     let route = loaded.route.name().clone();
     let from_source = matches!(entry, Entry::Source { .. });
@@ -254,11 +264,11 @@ pub(crate) fn start(loaded: Loaded, entry: Entry, cause: Cause, ledger: Arc<dyn 
     let locked = loaded.unlocked.plugins.into_values().collect();
     let cancel = Canceller { engine, plugins: loaded.cancelled };
     let (report_progress, progress) = watch::channel(Progress::default());
-    let task = tokio::spawn(async move {
+    let task = sandbox.beside_plugins(async move {
         let _turn = turn;
         Ok(RunReport::of(route, driver::run(spec, start, ports, cancelled, report_progress).await?))
     });
-    Running { run, expected, locked, progress, cancel, task: AbortOnDrop(task) }
+    Running { run, expected, locked, progress, cancel, task: Task(task) }
 }
 
 #[cfg(test)]

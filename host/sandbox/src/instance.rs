@@ -219,7 +219,7 @@ pub(crate) async fn describe_alone(
         let mut store = store(&describing, identity, &[]).await?;
         instantiate(&mut store, &pre, &exports).await.map(|(_, description)| description)
     };
-    shared.spawn(task).await.map_err(fault::internal)?
+    shared.run(Box::pin(task)).await.map_err(fault::internal)?
 }
 
 /// A compiled plugin that has said what it is.
@@ -260,7 +260,7 @@ impl Keeper {
             *slot = Some(live);
             Ok(abilities)
         };
-        self.loaded.shared.spawn(task).await.map_err(|why| self.lost("configure", &why))?
+        self.loaded.shared.run(Box::pin(task)).await.map_err(|why| self.lost("configure", &why))?
     }
 
     /// What ended a call that is no answer of the plugin: a mistake of ours.
@@ -359,7 +359,8 @@ impl Keeper {
             let mut slot = keeper.slot.lock().await;
             let mut live = match slot.take() {
                 Some(live) => live,
-                None => match keeper.start().await {
+                // On the heap: it is much larger than a call, and rare.
+                None => match Box::pin(keeper.start()).await {
                     Ok((live, _)) => live,
                     Err(error) => return error.into(),
                 },
@@ -370,7 +371,7 @@ impl Keeper {
             }
             result
         };
-        self.loaded.shared.spawn(task).await.unwrap_or_else(|why| self.lost(call, &why).into())
+        self.loaded.shared.run(Box::pin(task)).await.unwrap_or_else(|why| self.lost(call, &why).into())
     }
 
     /// Asks whether the other system can be used now.

@@ -2,8 +2,10 @@
 
 use crate::host::Host;
 use crate::limits::Limits;
+use std::cell::Cell;
 use std::hash::{Hash as _, Hasher};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use wasmtime::{Config, Engine, Store, Strategy, WasmFeatures};
@@ -101,14 +103,24 @@ fn stand_back() {
     }
 }
 
+thread_local! {
+    /// Whose plugins compute on this thread; 0: nobody's.
+    static COMPUTES_FOR: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Tells the sandboxes of a process apart.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
 /// Two runtimes: one that plugins compute on, one that waits for their requests.
 pub(crate) struct Threads {
+    number: u64,
     guests: Option<Runtime>,
     io: Option<Runtime>,
 }
 
 impl Threads {
     pub(crate) fn start(guest_threads: usize) -> io::Result<Self> {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let guests = Builder::new_multi_thread()
             .worker_threads(guest_threads.max(1))
             .thread_stack_size(THREAD_STACK_BYTES)
@@ -118,14 +130,22 @@ impl Threads {
             // one tick at most, however many they are.
             .global_queue_interval(1)
             .event_interval(LOOK_AT_TIMERS_EVERY)
-            .on_thread_start(stand_back)
+            .on_thread_start(move || {
+                COMPUTES_FOR.set(number);
+                stand_back();
+            })
             .enable_all()
             .build()?;
         // Whole before the second one is made: if there is none to be had, the first must not be waited for either.
-        let mut threads = Self { guests: Some(guests), io: None };
+        let mut threads = Self { number, guests: Some(guests), io: None };
         threads.io =
             Some(Builder::new_multi_thread().worker_threads(1).thread_name("crossdock-http").enable_all().build()?);
         Ok(threads)
+    }
+
+    /// Whether the current thread is one that plugins compute on.
+    pub(crate) fn are_here(&self) -> bool {
+        COMPUTES_FOR.get() == self.number
     }
 
     pub(crate) fn guests(&self) -> Option<&Handle> {

@@ -25,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use thiserror::Error;
 use wasmtime::component::{Component, Linker};
@@ -261,6 +262,20 @@ impl Sandbox {
             }
         };
         self.describe(path, file, component).await
+    }
+
+    /// Does work of the host's own on the threads that plugins compute on: what calls plugins all the time calls them
+    /// from there without a change of thread. It begins at once, and ends when what this answers with is dropped. It
+    /// must not block, and has its turns between those of plugins.
+    ///
+    /// # Errors
+    /// When the work panicked.
+    pub fn beside_plugins<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Pin<Box<dyn Future<Output = Result<T, SandboxError>> + Send>> {
+        let working = self.shared.spawn(work);
+        Box::pin(async move { working.await.map_err(stopped) })
     }
 
     /// [`Sandbox::read`] and [`Sandbox::load_read`] in one.

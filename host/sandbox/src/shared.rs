@@ -13,9 +13,11 @@ use crate::redact::Redactor;
 use crate::text::PluginText;
 use crossdock_engine::ports::{CallError, Clock};
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use wasmtime::Engine;
@@ -48,12 +50,14 @@ impl Shared {
         self.threads.io().cloned().ok_or_else(|| fault::internal("the sandbox is shut down".to_owned()))
     }
 
-    /// Runs a task where plugins run. Dropping what this answers with ends the task at its next
+    /// Runs a task where plugins run: here and now if this is such a thread already, as in [`Shared::spawn`] otherwise.
+    pub(crate) async fn run<T: Send + 'static>(&self, task: Task<T>) -> Result<T, String> {
+        if self.threads.are_here() { caught(task).await } else { self.spawn(task).await }
+    }
+
+    /// Begins a task where plugins run. Dropping what this answers with ends the task at its next
     /// opportunity: within a tick if it computes, at once if it waits.
-    pub(crate) fn spawn<T: Send + 'static>(
-        &self,
-        task: impl Future<Output = T> + Send + 'static,
-    ) -> Pin<Box<dyn Future<Output = Result<T, String>> + Send>> {
+    pub(crate) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Spawned<T> {
         spawn_on(self.threads.guests(), task)
     }
 
@@ -61,15 +65,40 @@ impl Shared {
     pub(crate) fn spawn_io<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
-    ) -> Pin<Box<dyn Future<Output = Result<T, String>> + Send>> {
+    ) -> Spawned<T> {
         spawn_on(self.threads.io(), task)
     }
+}
+
+/// Something to be done. On the heap, so that handing it on costs the same however large it is.
+pub(crate) type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A task that runs by itself: what it comes to, or why it has come to nothing.
+pub(crate) type Spawned<T> = Task<Result<T, String>>;
+
+/// Runs a task within the current one, which a panic of it does not end.
+async fn caught<T>(task: Task<T>) -> Result<T, String> {
+    let mut task = Some(task);
+    poll_fn(move |context| {
+        let turn = || {
+            let Some(running) = task.as_mut() else { return Poll::Ready(Err(shut_down())) };
+            let done = ready!(running.as_mut().poll(context));
+            // What it held is thrown away in here as well.
+            task = None;
+            Poll::Ready(Ok(done))
+        };
+        catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|panic| {
+            let _ = catch_unwind(AssertUnwindSafe(|| task = None));
+            Poll::Ready(Err(panicked(&*panic)))
+        })
+    })
+    .await
 }
 
 fn spawn_on<T: Send + 'static>(
     threads: Option<&Handle>,
     task: impl Future<Output = T> + Send + 'static,
-) -> Pin<Box<dyn Future<Output = Result<T, String>> + Send>> {
+) -> Spawned<T> {
     let mut tasks = JoinSet::new();
     if let Some(threads) = threads {
         tasks.spawn_on(task, threads);

@@ -1,7 +1,7 @@
 //! What it costs to hand records over to a sandboxed transformer and take them back: nothing is done to them.
 //!
-//! `cargo bench -p crossdock-bench --bench boundary`. The calls go through the engine's port, as in a route: the hop to the
-//! threads of the guests, handles, limits and the check of the answer are in. Beside Criterion's figures, which are for
+//! `cargo bench -p crossdock-bench --bench boundary`. The calls go through the engine's port and from where
+//! the engine makes them in a route: handles, limits, deadlines and the check of the answer are in. Beside Criterion's figures, which are for
 //! a call, it prints nanoseconds a record.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
@@ -37,8 +37,9 @@ impl Clock for StandingClock {
 type Sample = (f64, f64);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let port = runtime.block_on(identity())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let sandbox = sandbox()?;
+    let port = runtime.block_on(identity(&sandbox))?;
     let mut criterion = Criterion::default().configure_from_args();
     let mut lines = Vec::new();
     for records in BATCHES {
@@ -49,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         group.throughput(Throughput::Elements(records as u64));
         group.bench_function(BenchmarkId::new("identity", records), |bencher| {
             bencher.iter_custom(|calls| {
-                let (wall, cpu) = runtime.block_on(call(Arc::clone(&port), Arc::clone(&batch), calls));
+                let (wall, cpu) = runtime.block_on(call(&sandbox, Arc::clone(&port), Arc::clone(&batch), calls));
                 let each = |time: Duration| time.as_secs_f64() * 1e9 / (calls as f64 * records as f64);
                 samples.borrow_mut().push((each(wall), each(cpu)));
                 wall
@@ -72,11 +73,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The guest for tests, which without settings hands records on as they are.
-async fn identity() -> Result<Arc<dyn TransformerPort>, Box<dyn Error>> {
+fn sandbox() -> Result<Sandbox, Box<dyn Error>> {
     // The guest is our own, and compiling is not what is measured.
     let config = SandboxConfig { compiler: Compiler::InProcess, ..SandboxConfig::new(Arc::new(StandingClock)) };
-    let sandbox = Sandbox::new(config)?;
+    Ok(Sandbox::new(config)?)
+}
+
+/// The guest for tests, which without settings hands records on as they are.
+async fn identity(sandbox: &Sandbox) -> Result<Arc<dyn TransformerPort>, Box<dyn Error>> {
     let plugin = sandbox.load(guests()?.path("guest-transformer")?).await?;
     let instance = Instance::new(RouteName::new("boundary")?, StepName::new("identity")?, "{}");
     Ok(plugin.transformer(instance).await?)
@@ -105,9 +109,13 @@ async fn check(port: &Arc<dyn TransformerPort>, batch: &Arc<Batch>) -> Result<()
     }
 }
 
-async fn call(port: Arc<dyn TransformerPort>, batch: Arc<Batch>, calls: u64) -> (Duration, Duration) {
-    // On the runtime's own thread, as the engine's driver does it.
-    let work = tokio::spawn(async move {
+async fn call(
+    sandbox: &Sandbox,
+    port: Arc<dyn TransformerPort>,
+    batch: Arc<Batch>,
+    calls: u64,
+) -> (Duration, Duration) {
+    let work = sandbox.beside_plugins(async move {
         let begun = Usage::begin();
         let mut faults = 0;
         for _ in 0..calls {
@@ -118,7 +126,7 @@ async fn call(port: Arc<dyn TransformerPort>, batch: Arc<Batch>, calls: u64) -> 
     });
     match work.await {
         Ok(took) => took,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => std::panic::panic_any(error.to_string()),
     }
 }
 

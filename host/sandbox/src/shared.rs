@@ -62,10 +62,7 @@ impl Shared {
     }
 
     /// As [`Shared::spawn`], where nothing computes and much is waited for.
-    pub(crate) fn spawn_io<T: Send + 'static>(
-        &self,
-        task: impl Future<Output = T> + Send + 'static,
-    ) -> Spawned<T> {
+    pub(crate) fn spawn_io<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Spawned<T> {
         spawn_on(self.threads.io(), task)
     }
 }
@@ -95,10 +92,7 @@ async fn caught<T>(task: Task<T>) -> Result<T, String> {
     .await
 }
 
-fn spawn_on<T: Send + 'static>(
-    threads: Option<&Handle>,
-    task: impl Future<Output = T> + Send + 'static,
-) -> Spawned<T> {
+fn spawn_on<T: Send + 'static>(threads: Option<&Handle>, task: impl Future<Output = T> + Send + 'static) -> Spawned<T> {
     let mut tasks = JoinSet::new();
     if let Some(threads) = threads {
         tasks.spawn_on(task, threads);
@@ -162,6 +156,17 @@ mod tests {
             thrown_away,
         );
         check(Box::pin(async { 2 }), Ok(2));
+        // The same within a task, which goes on.
+        let within = |task: Task<u32>, expected: &'static str| -> Task<u32> {
+            Box::pin(async move { u32::from(caught(task).await == Err(expected.to_owned())) })
+        };
+        check(within(Box::pin(async { panic!("on purpose") }), "a panic of the host's own: on purpose"), Ok(1));
+        let bomb = Box::pin(async {
+            let _bomb = Bomb;
+            tokio::task::yield_now().await;
+            1
+        });
+        check(within(bomb, "a panic of the host's own: on being thrown away"), Ok(1));
         // One that is given up while it waits is thrown away on its thread, and the thread goes on.
         let held = Bomb;
         drop(spawn_on(threads.guests(), async move {
@@ -170,7 +175,7 @@ mod tests {
         }));
         let is_gone = (0..100_000).any(|_| {
             check(Box::pin(async { 3 }), Ok(3));
-            DROPPED.load(Ordering::SeqCst) == 2
+            DROPPED.load(Ordering::SeqCst) == 3
         });
         assert!(is_gone);
     }

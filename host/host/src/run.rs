@@ -32,8 +32,11 @@ pub struct Running {
     task: Task,
 }
 
+/// What a run comes to; the outer error: it was lost.
+type Ended = Result<Result<RunReport, Error>, SandboxError>;
+
 /// Ends when it is dropped.
-struct Task(Pin<Box<dyn Future<Output = Result<Result<RunReport, Error>, SandboxError>> + Send>>);
+struct Task(Pin<Box<dyn Future<Output = Ended> + Send>>);
 
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -126,7 +126,7 @@ async fn call(
     });
     match work.await {
         Ok(took) => took,
-        Err(error) => std::panic::panic_any(error.to_string()),
+        Err(error) => std::panic::resume_unwind(Box::new(error.to_string())),
     }
 }
 

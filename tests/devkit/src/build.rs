@@ -31,7 +31,30 @@ pub fn binary(package: &str, bin: &str) -> Result<PathBuf> {
     if let Some(path) = built.get(bin) {
         return Ok(path.clone());
     }
+    let path = build(cargo(), package, bin)?;
+    built.insert(bin.to_owned(), path.clone());
+    Ok(path)
+}
+
+/// As [`binary`], with these crates of the workspace built as for a release and the others as ever: what they are made of
+/// is the same from build to build, whoever builds. Cargo is run each time.
+///
+/// # Errors
+/// As [`binary`].
+pub fn binary_optimised(package: &str, bin: &str, crates: &[&str]) -> Result<PathBuf> {
     let mut cargo = cargo();
+    // How the compiler cuts a crate into pieces decides what it can inline: it is one piece, and incremental builds are
+    // many.
+    cargo.env("CARGO_INCREMENTAL", "0");
+    for name in crates {
+        for setting in ["opt-level=3", "codegen-units=1", "debug-assertions=false", "overflow-checks=false"] {
+            cargo.args(["--config", &format!("profile.dev.package.{name}.{setting}")]);
+        }
+    }
+    build(cargo, package, bin)
+}
+
+fn build(mut cargo: Command, package: &str, bin: &str) -> Result<PathBuf> {
     cargo.args(["build", "--workspace", "--bin", bin]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
@@ -39,9 +62,7 @@ pub fn binary(package: &str, bin: &str) -> Result<PathBuf> {
     let artifacts = artifacts(cargo).with_context(|| format!("building the program {bin}"))?;
     let executable = artifacts.iter().find(|artifact| artifact.target == bin && artifact.package == package);
     let path = executable.and_then(|artifact| artifact.executable.clone());
-    let path = path.with_context(|| format!("the package {package} has no program {bin}"))?;
-    built.insert(bin.to_owned(), path.clone());
-    Ok(path)
+    path.with_context(|| format!("the package {package} has no program {bin}"))
 }
 
 /// The Cargo that runs us, or the one in PATH, started in the workspace and without what an outer Cargo tells the

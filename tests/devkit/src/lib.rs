@@ -13,7 +13,7 @@ mod process;
 pub mod raw;
 mod wasm;
 
-pub use build::{binary, workspace_root};
+pub use build::{binary, binary_optimised, workspace_root};
 pub use hostile::{HOSTILE_PATHS, HostileServer, SeenRequest};
 pub use http::{http, http_with};
 pub use process::Child;

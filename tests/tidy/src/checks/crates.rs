@@ -10,7 +10,7 @@ const OPENING: [&str; 3] = ["**Does**", "**May touch**", "**Never**"];
 
 /// Where crates must open with them: rooms of many crates end in `/`.
 const MUST_OPEN: &[&str] =
-    &["host/", "sdk/rust", "plugins/", "tests/devkit", "tests/fuzz", "tests/hostile", "tests/tidy"];
+    &["host/", "sdk/rust", "plugins/", "tests/devkit", "tests/fuzz", "tests/guard", "tests/hostile", "tests/tidy"];
 
 /// Where crates must have their own `clippy.toml`.
 const MUST_HOLD: &[&str] = &["host/"];

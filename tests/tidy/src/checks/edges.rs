@@ -26,6 +26,7 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("tests/tidy", &[]),
     ("tests/devkit", &["crossdock"]),
     ("tests/fuzz", FUZZED),
+    ("tests/guard", COUNTED),
     ("tests/", &["crossdock", "crossdock-devkit", "crossdock-sdk"]),
 ];
 
@@ -42,6 +43,16 @@ const FUZZED: &[&str] = &[
     "http-source",
     "map",
     "text-source",
+];
+
+/// The rooms through which every record goes, each walked alone, and the records for it.
+const COUNTED: &[&str] = &[
+    "crossdock-model",
+    "crossdock-engine",
+    "crossdock-ledger",
+    "crossdock-sandbox",
+    "crossdock-bench",
+    "crossdock-devkit",
 ];
 
 /// Crates of others that only some of our folders may name, in any kind of dependency. A name that ends

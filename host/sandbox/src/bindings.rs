@@ -24,6 +24,7 @@ wasmtime::component::bindgen!({
         default: async | trappable,
     },
     exports: { default: async },
+    additional_derives: [PartialEq],
     ownership: Borrowing { duplicate_if_necessary: true },
 });
 

@@ -16,6 +16,8 @@ use thiserror::Error;
 
 /// The first bytes of an entry.
 const MAGIC: &[u8; 8] = b"xdockc1\n";
+/// What stands before the code: these, and the seal.
+const HEAD_BYTES: usize = MAGIC.len() + 32;
 /// The name of the file that holds the installation's key.
 const KEY_FILE: &str = "key";
 
@@ -52,6 +54,18 @@ impl Explained for CacheError {
 
     fn fix(&self) -> Option<String> {
         Some("name a folder that the user who runs the host owns and can write to, or remove this one".to_owned())
+    }
+}
+
+/// Compiled code that we wrote, as it was read: behind its head, so that megabytes need not be moved.
+#[derive(Debug)]
+pub(crate) struct Code {
+    entry: Vec<u8>,
+}
+
+impl Code {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.entry.get(HEAD_BYTES..).unwrap_or_default()
     }
 }
 
@@ -102,7 +116,7 @@ impl Cache {
     }
 
     /// Compiled code of the plugin with this digest, if there is any that we wrote.
-    pub(crate) fn get(&self, digest: &str) -> Option<Vec<u8>> {
+    pub(crate) fn get(&self, digest: &str) -> Option<Code> {
         let path = self.path(digest);
         let entry = match read_file(&path, Limits::CACHE_ENTRY_MAX_BYTES) {
             Ok(entry) => entry,
@@ -121,18 +135,14 @@ impl Cache {
     }
 
     /// The code in an entry, if we wrote it for this plugin.
-    fn unsealed(&self, digest: &str, mut entry: Vec<u8>) -> Option<Vec<u8>> {
-        let head = MAGIC.len() + 32;
+    fn unsealed(&self, digest: &str, entry: Vec<u8>) -> Option<Code> {
         let (magic, rest) = entry.split_at_checked(MAGIC.len())?;
         let (written, code) = rest.split_first_chunk::<32>()?;
         // Comparison of `blake3::Hash` takes the same time wherever the first difference is.
         let is_ours = magic == MAGIC
             && !code.is_empty()
             && blake3::Hash::from_bytes(self.seal(digest, code)) == blake3::Hash::from_bytes(*written);
-        is_ours.then(|| {
-            entry.drain(..head);
-            entry
-        })
+        is_ours.then_some(Code { entry })
     }
 
     /// Keeps compiled code. That it could not be kept costs time at the next start, and nothing else.
@@ -143,7 +153,7 @@ impl Cache {
     }
 
     fn try_put(&self, digest: &str, code: &[u8]) -> io::Result<()> {
-        if (MAGIC.len() + 32 + code.len()) as u64 > Limits::CACHE_ENTRY_MAX_BYTES {
+        if (HEAD_BYTES + code.len()) as u64 > Limits::CACHE_ENTRY_MAX_BYTES {
             return Err(io::Error::other("it is larger than an entry may be (CACHE_ENTRY_MAX_BYTES)"));
         }
         let path = self.path(digest);
@@ -283,10 +293,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("compiled");
         let cache = Cache::open(&dir, [7; 32]).unwrap();
-        assert_eq!(cache.get(DIGEST), None);
+        assert!(cache.get(DIGEST).is_none());
         cache.put(DIGEST, b"code");
         damage(&dir, &cache.path(DIGEST));
-        assert_eq!(Cache::open(&dir, [7; 32]).unwrap().get(DIGEST).as_deref(), found);
+        assert_eq!(Cache::open(&dir, [7; 32]).unwrap().get(DIGEST).as_ref().map(Code::bytes), found);
         assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(dir.join(KEY_FILE)).unwrap().mode() & 0o777, 0o600);
     }
@@ -338,7 +348,7 @@ mod tests {
     fn other_settings_find_nothing() {
         let dir = tempfile::tempdir().unwrap();
         Cache::open(dir.path(), [1; 32]).unwrap().put(DIGEST, b"code");
-        assert_eq!(Cache::open(dir.path(), [2; 32]).unwrap().get(DIGEST), None);
+        assert!(Cache::open(dir.path(), [2; 32]).unwrap().get(DIGEST).is_none());
     }
 
     #[test]

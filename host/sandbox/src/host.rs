@@ -9,6 +9,7 @@ use crate::http_client::Doors;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::log_rate::{LeftOut, LogRate};
+use crate::machine::Alarm;
 use crate::request_limits::RequestLimits;
 use crate::secret_values::SecretValues;
 use crate::stderr::Capture;
@@ -135,6 +136,8 @@ pub(crate) struct Host {
     pub(crate) files: Files,
     pub(crate) limiter: Limiter,
     pub(crate) capture: Capture,
+    /// Woken before every entry.
+    pub(crate) alarm: Alarm,
     pub(crate) call: CallState,
     /// Names of secrets that were opened; a handle is a position.
     pub(crate) opened: Vec<usize>,
@@ -153,6 +156,7 @@ impl Host {
         capture: Capture,
         first_handle: u32,
         share: Share,
+        alarm: Alarm,
     ) -> Self {
         let limits = identity.limits;
         let mut table = ResourceTable::new();
@@ -164,6 +168,7 @@ impl Host {
             files,
             limiter: Limiter::new(limits.memory_max_bytes, share),
             capture,
+            alarm,
             call: CallState::new(&limits, (0, 0)),
             opened: Vec::new(),
             metric_names: std::collections::BTreeSet::new(),

@@ -150,7 +150,9 @@ async fn store(shared: &Shared, identity: Arc<Identity>, dirs: &[GrantedDir]) ->
     let first_handle = (u32::from_le_bytes(seed) >> 1).max(1);
     let limits = identity.limits;
     let share = shared.budget.share(identity.place());
-    let mut store = Store::new(&shared.engine, Host::new(identity, wasi.build(), files, capture, first_handle, share));
+    let alarm = shared.ticks.alarm();
+    let host = Host::new(identity, wasi.build(), files, capture, first_handle, share, alarm);
+    let mut store = Store::new(&shared.engine, host);
     store.limiter(|host| &mut host.limiter);
     store.set_hostcall_fuel(limits.boundary_max_bytes);
     store.set_max_component_handles(Limits::HANDLES_MAX);
@@ -227,8 +229,26 @@ pub(crate) struct Loaded {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pre: InstancePre<Host>,
     pub(crate) exports: Exports,
+    /// What it said of itself, and what that means.
+    pub(crate) said: roles::describe::Description,
     pub(crate) description: Description,
     pub(crate) admitted: Admitted,
+}
+
+impl Loaded {
+    /// Whether an instance says of itself what the plugin said when it was loaded.
+    fn check_same(&self, said: roles::describe::Description) -> Result<(), Verdict> {
+        // To the letter: nothing has to be read then. Its schema may also be the same in another order.
+        if said == self.said {
+            return Ok(());
+        }
+        let description =
+            check_description(said, &self.admitted).map_err(|error| Verdict::Broken(error.to_string()))?;
+        if description == self.description {
+            return Ok(());
+        }
+        Err(Verdict::Broken("`describe` does not answer the same each time".to_owned()))
+    }
 }
 
 /// Keeps one instance warm for a port, and starts another when it is gone.
@@ -276,11 +296,7 @@ impl Keeper {
         let keeper = self.clone();
         let abilities = self.enter(&mut live, "configure", 0, move |live, _| {
             Box::pin(async move {
-                let description = check_description(said, &keeper.loaded.admitted)
-                    .map_err(|error| Verdict::Broken(error.to_string()))?;
-                if description != keeper.loaded.description {
-                    return Err(Verdict::Broken("`describe` does not answer the same each time".to_owned()));
-                }
+                keeper.loaded.check_same(said)?;
                 let lifecycle = &live.functions.lifecycle;
                 let abilities = lifecycle.call_configure(&mut live.store, &keeper.settings).await?;
                 Ok(keeper.abilities(abilities.map_err(Verdict::Refused)?)?)

@@ -13,7 +13,7 @@ use crate::imports;
 use crate::instance::{Exports, Loaded, describe_alone};
 use crate::known_secrets::KnownSecrets;
 use crate::limits::{CompileLimits, Limits};
-use crate::machine::{self, Threads};
+use crate::machine::{self, Threads, Ticks};
 use crate::plugin::{Plugin, PluginFile};
 use crate::redact::Redactor;
 use crate::secret_values::SecretValues;
@@ -210,7 +210,8 @@ impl Sandbox {
         };
         let threads = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let threads = Threads::start(threads).map_err(|error| setup(&error))?;
-        machine::start_ticks(&engine).map_err(|error| setup(&error))?;
+        let guests = threads.guests().ok_or_else(|| setup(&"the threads are gone"))?;
+        let ticks = Ticks::start(&engine, guests).map_err(|error| setup(&error))?;
         let resolver = config.resolver.unwrap_or_else(|| Arc::new(SystemResolver::default()));
         let client = Arc::new(HttpClient::new(config.certificates, resolver));
         let SandboxConfig { limits, clock, secrets, compiler, compile_limits, memory_total_max_bytes, .. } = config;
@@ -228,6 +229,7 @@ impl Sandbox {
             budget,
             open_files,
             operations,
+            ticks,
             threads,
         };
         Ok(Self { shared: Arc::new(shared), limits })
@@ -323,10 +325,10 @@ impl Sandbox {
             io: shared.io().map_err(failed)?,
             lane: shared.operations.lane(),
         });
-        let described = describe_alone(&shared, &pre, &exports, identity).await.map_err(failed)?;
-        let description = check_description(described, &admitted)
+        let said = describe_alone(&shared, &pre, &exports, identity).await.map_err(failed)?;
+        let description = check_description(said.clone(), &admitted)
             .map_err(|error| SandboxError::Description { path: path.clone(), error })?;
-        let loaded = Loaded { shared, pre, exports, description, admitted };
+        let loaded = Loaded { shared, pre, exports, said, description, admitted };
         Ok(Plugin::new(loaded, PluginFile { path, digest, size_bytes, from_cache }))
     }
 }
@@ -386,7 +388,7 @@ fn admit(shared: &Shared, path: &Path, plugin: ReadPlugin) -> Result<(File, Foun
         // SAFETY: the cache hands out only code that carries the keyed hash of this installation for this digest and
         // these engine settings, which means that our own compiler wrote it and nothing changed it since.
         #[allow(unsafe_code)]
-        unsafe { Component::deserialize(&shared.engine, code) }.ok()
+        unsafe { Component::deserialize(&shared.engine, code.bytes()) }.ok()
     });
     let file = File { admitted, digest, size_bytes, from_cache: cached.is_some() };
     let found = cached.map_or(Found::Bytes(bytes), |component| Found::Compiled(Box::new(component)));
@@ -429,7 +431,7 @@ fn read(path: &Path) -> Result<ReadPlugin, SandboxError> {
     }
     // Before it is read: it may be of any length. It can still grow meanwhile.
     admission::check_size(meta.len()).map_err(refused)?;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0).saturating_add(1));
     file.take(Limits::PLUGIN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     admission::check_size(bytes.len() as u64).map_err(refused)?;
     let digest = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();

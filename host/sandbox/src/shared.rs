@@ -8,7 +8,7 @@ use crate::files::{OpenFiles, Operations};
 use crate::host::Host;
 use crate::http_client::HttpClient;
 use crate::known_secrets::KnownSecrets;
-use crate::machine::Threads;
+use crate::machine::{Threads, Ticks};
 use crate::redact::Redactor;
 use crate::text::PluginText;
 use crossdock_engine::ports::{CallError, Clock};
@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     /// The files that all live instances hold open together, and what they do with them.
     pub(crate) open_files: OpenFiles,
     pub(crate) operations: Operations,
+    pub(crate) ticks: Ticks,
     pub(crate) threads: Threads,
 }
 

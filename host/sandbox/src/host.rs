@@ -13,6 +13,7 @@ use crate::machine::Alarm;
 use crate::request_limits::RequestLimits;
 use crate::secret_values::SecretValues;
 use crate::stderr::Capture;
+use crate::under_way::UnderWay;
 use crossdock_engine::ports::{CallTrace, Clock, StateWrite};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -93,6 +94,8 @@ pub(crate) struct CallState {
     pub(crate) goes_on: bool,
     pub(crate) exchanges: Exchanges,
     pub(crate) requests: u32,
+    /// Requests that were begun by themselves, and answers to them that were not fetched.
+    pub(crate) under_way: Option<UnderWay>,
     /// State writes, the last of each key.
     pub(crate) writes: BTreeMap<String, Option<Vec<u8>>>,
     /// Bytes and number of all values as this call sees them, once it has asked.
@@ -116,6 +119,7 @@ impl CallState {
             goes_on: false,
             exchanges: Exchanges::default(),
             requests: 0,
+            under_way: None,
             writes: BTreeMap::new(),
             state_size: None,
             counted: BTreeMap::new(),
@@ -239,6 +243,8 @@ impl Host {
 
     fn trace(&mut self) -> CallTrace {
         let call = &mut self.call;
+        // Nobody would hear of what is still on its way.
+        call.under_way = None;
         CallTrace {
             exchanges: call.exchanges.take(|| self.identity.clock.now()),
             state: Vec::new(),

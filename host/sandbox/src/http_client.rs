@@ -64,8 +64,8 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 /// What a request came to.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// A complete answer.
-    Complete { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
+    /// A complete answer, and how much of the room for answers is kept for it.
+    Complete { status: u16, headers: Vec<(String, String)>, body: Vec<u8>, kept_bytes: usize },
     /// An answer that is larger than what is allowed, and what was exceeded.
     TooLarge { status: u16, what: String },
 }
@@ -220,13 +220,13 @@ impl Doors {
         };
         match body {
             Ok(body) => {
-                room.keep();
+                let kept_bytes = room.keep();
                 connection.allowance.end();
                 let ready = tokio::time::timeout(READY_TIMEOUT, connection.sender.ready()).await;
                 if matches!(ready, Ok(Ok(()))) {
                     self.client.pool.keep(place, connection);
                 }
-                Ok(Answer::Complete { status, headers, body })
+                Ok(Answer::Complete { status, headers, body, kept_bytes })
             }
             Err(Ended::Stop(Stop::Full)) => Ok(Answer::TooLarge { status, what: full }),
             Err(Ended::Endless) => {

@@ -18,25 +18,26 @@ const DETAIL_MAX_BYTES: usize = 8 * 1024;
 /// What an answer means, and why if it is not done.
 pub(crate) type Judged = Result<Done, (NotDone, Failure)>;
 
-/// Whether a call should go on after some requests.
+/// Whether a call should go on after the answers that have come so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Mood {
-    answered: bool,
+    unanswered: bool,
     refused: bool,
 }
 
 impl Mood {
     /// Takes one answer into account.
     pub(crate) fn notice(&mut self, answer: &Result<Response, HttpError>, judged: &Judged) {
-        self.answered |= matches!(answer, Ok(_) | Err(HttpError::TooLarge(_) | HttpError::Invalid(_)));
+        self.unanswered = !matches!(answer, Ok(_) | Err(HttpError::TooLarge(_) | HttpError::Invalid(_)));
         self.refused |= judged
             .as_ref()
             .is_err_and(|(not_done, failure)| *not_done == NotDone::Unauthorized || failure.retry_after_ms().is_some());
     }
 
-    /// Nobody answers, credentials are refused, or the other system asked to wait: more requests would do harm.
+    /// The last request got no answer, credentials were refused, or the other system asked to wait: more requests would
+    /// do harm. Of these only the first one passes, when another request that is on its way is answered.
     pub(crate) fn says_stop(self) -> bool {
-        self.refused || !self.answered
+        self.refused || self.unanswered
     }
 }
 

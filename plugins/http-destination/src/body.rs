@@ -90,13 +90,13 @@ impl Body {
     /// The record has no value for a placeholder, or one that cannot stand there.
     pub(crate) fn render(&self, values: &dyn Values, out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
-            Self::Plain(value) => push_json(out, value),
+            Self::Plain(value) => out.extend_from_slice(value.to_string().as_bytes()),
             Self::Text(text) => match text.whole() {
                 Some(place) => match place.of(values)? {
                     Found::Json(raw) => out.extend_from_slice(raw.get().as_bytes()),
-                    Found::Text(text) => push_json(out, &Value::String(text.into_owned())),
+                    Found::Text(text) => push_text(out, &text),
                 },
-                None => push_json(out, &Value::String(text.render(values, Into::Body)?)),
+                None => push_text(out, &text.render(values, Into::Body)?),
             },
             Self::Array(items) => {
                 out.push(b'[');
@@ -114,7 +114,7 @@ impl Body {
                     if index > 0 {
                         out.push(b',');
                     }
-                    push_json(out, &Value::String(name.clone()));
+                    push_text(out, name);
                     out.push(b':');
                     field.render(values, out)?;
                 }
@@ -140,6 +140,7 @@ impl Body {
     }
 }
 
-fn push_json(out: &mut Vec<u8>, value: &Value) {
-    out.extend_from_slice(value.to_string().as_bytes());
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    // Writing to memory cannot fail.
+    let _ = serde_json::to_writer(out, text);
 }

@@ -37,13 +37,29 @@ impl Pace {
         (left_ms >= wanted_ms && !control::cancelled()).then(|| left_ms.min(self.timeout_ms))
     }
 
-    /// Runs requests and remembers how much of the call's time they took: when the host lets them wait for their turn,
-    /// that is not part of it.
+    /// Runs requests and remembers how long they took.
     pub(crate) fn time<T>(&mut self, requests: impl FnOnce() -> T) -> T {
-        let before_ms = control::remaining_ms();
+        let timer = Timer::start();
         let answers = requests();
-        let took_ms = before_ms.saturating_sub(control::remaining_ms());
-        self.slowest_ms = self.slowest_ms.max(Some(took_ms));
+        self.took(timer);
         answers
+    }
+
+    /// Remembers how long a request took.
+    pub(crate) fn took(&mut self, timer: Timer) {
+        let took_ms = timer.left_ms.saturating_sub(control::remaining_ms());
+        self.slowest_ms = self.slowest_ms.max(Some(took_ms));
+    }
+}
+
+/// How much of the call's time something takes: when the host lets requests wait for their turn, that is not part of it.
+#[derive(Debug)]
+pub(crate) struct Timer {
+    left_ms: u64,
+}
+
+impl Timer {
+    pub(crate) fn start() -> Self {
+        Self { left_ms: control::remaining_ms() }
     }
 }

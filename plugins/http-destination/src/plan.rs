@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crossdock_sdk::{
     CallError, Failure, Idempotency,
-    rest::{Credentials, Pointer, base, check_header, invalid_setting as invalid, milliseconds},
+    rest::{Credentials, Pointer, Pointers, base, check_header, invalid_setting as invalid, milliseconds},
 };
 use serde_json::Value;
 
@@ -39,6 +39,8 @@ pub(crate) struct Write {
     pub(crate) many: Option<Many>,
     /// Values that undoing a record will need and the host does not keep by itself.
     pub(crate) kept: Vec<Place>,
+    /// All that is asked of a payload.
+    pub(crate) wanted: Pointers,
 }
 
 /// How an answer, or one record's part of it, is read.
@@ -148,7 +150,9 @@ fn write(base: &str, settings: &Settings, undo: Option<&Undo>) -> Result<Write, 
     if undo.is_some_and(|undo| undo.template.places().contains(&&Place::TargetId)) && reading.target_id.is_none() {
         return Err(invalid("/target_id", "`compensate` needs `{{ target_id }}`: say where it stands in the answer"));
     }
-    Ok(Write { template, idempotency_header: settings.idempotency_header.clone(), reading, many, kept })
+    let places = template.places().into_iter().chain(&kept);
+    let wanted = Pointers::of(places.filter_map(Place::payload_pointer));
+    Ok(Write { template, idempotency_header: settings.idempotency_header.clone(), reading, many, kept, wanted })
 }
 
 fn many(batch: &Batch, settings: &Settings) -> Result<Many, CallError> {

@@ -119,5 +119,10 @@ pub(crate) fn path_problem(path: &Text) -> Option<&'static str> {
 /// Whether a segment of the path is `.` or `..`, in plain text or percent-encoded: servers and clients resolve it.
 fn has_dot_segment(url: &str) -> bool {
     let path = url.split('?').next().unwrap_or_default();
-    path.split('/').any(|segment| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."))
+    let is_dots = |segment: &str| {
+        // `%2e%2e` is the longest of them.
+        (1..=6).contains(&segment.len())
+            && matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+    };
+    path.split('/').any(is_dots)
 }

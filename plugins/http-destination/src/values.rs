@@ -1,8 +1,8 @@
 //! The values that templates ask for, of records to write and of records to undo.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, cell::OnceCell, collections::BTreeMap};
 
-use crossdock_sdk::{Failure, Record, UndoRecord};
+use crossdock_sdk::{Failure, Record, UndoRecord, rest::Pointers};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -16,10 +16,7 @@ impl Values for Record<'_> {
         Ok(match place {
             Place::Id => Some(Found::Text(self.id().into())),
             Place::Key => Some(self.key()).filter(|key| !key.is_empty()).map(|key| Found::Text(key.into())),
-            Place::Payload(pointer) => {
-                let not_json = |error| Failure::new("not-json", format!("the payload is not JSON: {error}"));
-                pointer.find(self.payload()).map_err(not_json)?.map(Found::Json)
-            }
+            Place::Payload(pointer) => pointer.find(self.payload()).map_err(not_json)?.map(Found::Json),
             Place::Attribute(name) => match self.attribute(name) {
                 None => None,
                 Some(bytes) => {
@@ -30,6 +27,35 @@ impl Values for Record<'_> {
             Place::TargetId | Place::Answer(_) | Place::Records => None,
         })
     }
+}
+
+/// A record to write, whose payload is read once for all that templates ask of it.
+pub(crate) struct Writing<'p, 'a> {
+    pub(crate) record: Record<'a>,
+    wanted: &'p Pointers,
+    /// What stands at the wanted places, or that it is no JSON; read when it is asked for first.
+    found: OnceCell<Result<Vec<Option<&'a RawValue>>, Failure>>,
+}
+
+impl<'p, 'a> Writing<'p, 'a> {
+    pub(crate) fn new(record: Record<'a>, wanted: &'p Pointers) -> Self {
+        Self { record, wanted, found: OnceCell::new() }
+    }
+}
+
+impl Values for Writing<'_, '_> {
+    fn find(&self, place: &Place) -> Result<Option<Found<'_>>, Failure> {
+        let Some(position) = place.payload_pointer().and_then(|pointer| self.wanted.place(pointer)) else {
+            return self.record.find(place);
+        };
+        let found = self.found.get_or_init(|| self.wanted.find(self.record.payload()).map_err(not_json));
+        let found = found.as_ref().map_err(Failure::clone)?;
+        Ok(found.get(position).copied().flatten().map(Found::Json))
+    }
+}
+
+fn not_json(error: serde_json::Error) -> Failure {
+    Failure::new("not-json", format!("the payload is not JSON: {error}"))
 }
 
 /// The records of one request.
@@ -57,8 +83,11 @@ impl Receipt {
     ///
     /// # Errors
     /// The record does not have one of them: it could not be undone later, so it must not be written.
-    pub(crate) fn of_record(kept: &[Place], record: &Record<'_>) -> Result<Self, Failure> {
+    pub(crate) fn of_record(kept: &[Place], record: &dyn Values) -> Result<Self, Failure> {
         let mut receipt = Self::default();
+        if kept.is_empty() {
+            return Ok(receipt);
+        }
         for place in kept.iter().filter(|place| !matches!(place, Place::Answer(_))) {
             let value = record.find(place)?.ok_or_else(|| place.missing())?;
             receipt.keep(place, value)?;

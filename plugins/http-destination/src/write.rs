@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 
 use crate::{
     answer::{Judged, Mood, capped, into_write},
-    pace::Pace,
+    pace::{Pace, Timer},
     plan::{Many, Plan},
     request::Rendered,
     status::{Done, NotDone},
-    values::{Receipt, RecordsValue},
+    values::{self, Receipt, RecordsValue},
 };
 
 /// The host keeps at most so much of a target id.
@@ -24,15 +24,28 @@ struct Ready<'a> {
     request: Rendered,
 }
 
+/// Records whose request was begun.
+struct Begun<'a> {
+    number: http::Begun,
+    records: Vec<(Record<'a>, Receipt)>,
+    timer: Timer,
+}
+
 /// One call of `write`.
 struct Writing<'p, 'a, 'b> {
     plan: &'p Plan,
     answers: &'p mut Answers<'b>,
     pace: Pace,
+    mood: Mood,
     /// Records that go into one request together; one alone if they are not applied together.
     queue: VecDeque<Vec<Record<'a>>>,
+    begun: Vec<Begun<'a>>,
     /// Something may have reached the other system.
     sent: bool,
+    /// No more requests are begun, whatever comes of those that were.
+    stopped: bool,
+    /// The address that the grant does not cover.
+    not_granted: Option<HttpError>,
 }
 
 /// Writes a batch.
@@ -45,33 +58,93 @@ pub(crate) fn write(plan: &Plan, batch: &Batch<'_>, answers: &mut Answers<'_>) -
     let together = plan.write.many.as_ref().filter(|_| !in_order).map_or(1, |many| many.records);
     let records: Vec<Record<'_>> = batch.iter().collect();
     let queue = records.chunks(together).map(<[Record<'_>]>::to_vec).collect();
-    let mut writing = Writing { plan, answers, pace: Pace::new(plan.timeout_ms), queue, sent: false };
-    let lanes = if in_order { 1 } else { plan.in_flight };
-    while writing.go_on(lanes)? {}
-    writing.answers.leave_rest_untouched();
+    let mut writing = Writing {
+        plan,
+        answers,
+        pace: Pace::new(plan.timeout_ms),
+        mood: Mood::default(),
+        queue,
+        begun: Vec::new(),
+        sent: false,
+        stopped: false,
+        not_granted: None,
+    };
+    writing.run(if in_order { 1 } else { plan.in_flight as usize });
+    match writing.not_granted {
+        Some(error) if !writing.sent => return Err(CallError::not_granted(Failure::from(error))),
+        _ => answers.leave_rest_untouched(),
+    }
     Ok(())
 }
 
 impl<'a> Writing<'_, 'a, '_> {
-    /// Sends as many requests as there are lanes and takes their answers. False if no more should be sent.
-    fn go_on(&mut self, lanes: u32) -> Result<bool, CallError> {
-        let Some(timeout_ms) = self.pace.next() else { return Ok(false) };
-        let mut ready = Vec::new();
-        while ready.len() < lanes as usize {
-            let Some(records) = self.queue.pop_front() else { break };
-            match self.prepare(records) {
-                Some(request) => ready.push(request),
-                // The failure was the record's own, and nothing behind it may be touched.
-                None if self.answers.stop_at_first_failure() => return Ok(false),
-                None => {}
+    /// Sends requests, as many at once as there are lanes: when one is answered, the next one is begun.
+    fn run(&mut self, lanes: usize) {
+        loop {
+            while self.begun.len() < lanes && self.begin() {}
+            match http::next() {
+                Some((number, answer)) => self.take(number, &answer),
+                None => break,
             }
         }
-        if ready.is_empty() {
-            return Ok(false);
+        let lost = Err(HttpError::NoAnswer("the host gave no answer to the request".to_owned()));
+        for begun in std::mem::take(&mut self.begun) {
+            self.settle_one(begun, &lost);
         }
-        let requests = ready.iter().map(|ready| self.request(ready, timeout_ms)).collect();
-        let answers = self.pace.time(|| http::send_all(requests, lanes));
-        self.take(ready, &answers)
+    }
+
+    /// Begins one more request. False if no more should be sent now.
+    fn begin(&mut self) -> bool {
+        while !self.stopped && !self.mood.says_stop() {
+            // A queue that is empty now is filled again when a rejected request is taken apart.
+            if self.queue.is_empty() {
+                return false;
+            }
+            let Some(timeout_ms) = self.pace.next() else {
+                self.stopped = true;
+                return false;
+            };
+            let Some(records) = self.queue.pop_front() else { return false };
+            match self.prepare(records) {
+                Some(Ready { records, request }) => {
+                    let handle = match records.as_slice() {
+                        [(record, _)] => Some(record.handle()),
+                        _ => None,
+                    };
+                    let timer = Timer::start();
+                    let number = http::begin(request.request(&self.plan.credentials, timeout_ms, handle));
+                    self.begun.push(Begun { number, records, timer });
+                    return true;
+                }
+                // The failure was the record's own, and nothing behind it may be touched.
+                None => self.stopped |= self.answers.stop_at_first_failure(),
+            }
+        }
+        false
+    }
+
+    /// Says what became of the records of a request.
+    fn take(&mut self, number: http::Begun, answer: &Result<Response, HttpError>) {
+        let Some(place) = self.begun.iter().position(|begun| begun.number == number) else { return };
+        let begun = self.begun.swap_remove(place);
+        self.settle_one(begun, answer);
+    }
+
+    fn settle_one(&mut self, begun: Begun<'a>, answer: &Result<Response, HttpError>) {
+        self.pace.took(begun.timer);
+        match answer {
+            Err(error @ HttpError::NotGranted(_)) => {
+                self.not_granted.get_or_insert_with(|| error.clone());
+            }
+            Err(HttpError::NotConnected(_) | HttpError::Invalid(_)) => {}
+            _ => self.sent = true,
+        }
+        let by_item = self.plan.write.many.as_ref().is_some_and(|many| many.answers.is_some());
+        let reading = &self.plan.write.reading;
+        let judged = if by_item { reading.judge_whole(answer) } else { reading.judge(answer) };
+        self.mood.notice(answer, &judged);
+        let done = self.settle(begun.records, answer, judged);
+        self.stopped |= !done && self.answers.stop_at_first_failure();
     }
 
     /// The request for these records, without those that cannot be in one: they are rejected. None if none is left.
@@ -107,59 +180,32 @@ impl<'a> Writing<'_, 'a, '_> {
 
     fn render(&self, record: &Record<'a>) -> Result<(Receipt, Rendered), Failure> {
         let write = &self.plan.write;
-        let receipt = Receipt::of_record(&write.kept, record)?;
-        let mut rendered = write.template.render(record)?;
+        let values = values::Writing::new(*record, &write.wanted);
+        let receipt = Receipt::of_record(&write.kept, &values)?;
+        let mut rendered = write.template.render(&values)?;
         if let Some(header) = &write.idempotency_header {
             rendered.headers.push((header.clone(), record.key().to_owned()));
         }
         Ok((receipt, rendered))
     }
 
-    fn request(&self, ready: &Ready<'a>, timeout_ms: u64) -> http::Request {
-        let handle = match ready.records.as_slice() {
-            [(record, _)] => Some(record.handle()),
-            _ => None,
-        };
-        ready.request.clone().request(&self.plan.credentials, timeout_ms, handle)
-    }
-
-    /// Says what became of the records of some requests. False if no more should be sent.
-    fn take(&mut self, ready: Vec<Ready<'a>>, answers: &[Result<Response, HttpError>]) -> Result<bool, CallError> {
-        let not_sent = |answer: &Result<Response, HttpError>| {
-            matches!(answer, Err(HttpError::NotGranted(_) | HttpError::NotConnected(_) | HttpError::Invalid(_)))
-        };
-        self.sent |= !answers.iter().all(not_sent);
-        if let Some(error @ HttpError::NotGranted(_)) = answers.iter().filter_map(|answer| answer.as_ref().err()).next()
-            && !self.sent
-        {
-            return Err(CallError::not_granted(Failure::from(error.clone())));
-        }
-        let lost = Err(HttpError::NoAnswer("the host gave no answer to the request".to_owned()));
-        let mut mood = Mood::default();
-        let by_item = self.plan.write.many.as_ref().is_some_and(|many| many.answers.is_some());
-        let reading = &self.plan.write.reading;
-        let mut all_done = true;
-        for (position, ready) in ready.into_iter().enumerate() {
-            let answer = answers.get(position).unwrap_or(&lost);
-            let judged = if by_item { reading.judge_whole(answer) } else { reading.judge(answer) };
-            mood.notice(answer, &judged);
-            all_done &= self.settle(ready, answer, judged);
-        }
-        Ok(!mood.says_stop() && (all_done || !self.answers.stop_at_first_failure()))
-    }
-
     /// Says what became of the records of one request. False if one of them is not done.
-    fn settle(&mut self, ready: Ready<'a>, answer: &Result<Response, HttpError>, judged: Judged) -> bool {
+    fn settle(
+        &mut self,
+        records: Vec<(Record<'a>, Receipt)>,
+        answer: &Result<Response, HttpError>,
+        judged: Judged,
+    ) -> bool {
         let many = self.plan.write.many.as_ref();
         let answers = many.and_then(|many| many.answers.as_ref()).zip(answer.as_ref().ok());
         if let (Ok(_), Some((pointer, response))) = (&judged, answers) {
             let items = pointer.find(&response.body).ok().flatten();
             let items = items.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
-            return self.settle_items(ready, response, &items.unwrap_or_default());
+            return self.settle_items(records, response, &items.unwrap_or_default());
         }
-        if matches!(judged, Err((NotDone::Rejected, _))) && ready.records.len() > 1 {
+        if matches!(judged, Err((NotDone::Rejected, _))) && records.len() > 1 {
             // Nothing was applied, and one record may be to blame for it: look for it in halves.
-            let mut first: Vec<Record<'a>> = ready.records.into_iter().map(|(record, _)| record).collect();
+            let mut first: Vec<Record<'a>> = records.into_iter().map(|(record, _)| record).collect();
             let second = first.split_off(first.len() / 2);
             self.queue.push_front(second);
             self.queue.push_front(first);
@@ -167,29 +213,29 @@ impl<'a> Writing<'_, 'a, '_> {
         }
         let done = judged.is_ok();
         let body = answer.as_ref().map(|response| response.body.as_slice()).unwrap_or_default();
-        for (record, receipt) in ready.records {
+        for (record, receipt) in records {
             self.set(&record, receipt, judged.clone(), body);
         }
         done
     }
 
     /// Says what became of each record by its own part of the answer.
-    fn settle_items(&mut self, ready: Ready<'a>, response: &Response, items: &[&RawValue]) -> bool {
-        if items.len() != ready.records.len() {
+    fn settle_items(&mut self, records: Vec<(Record<'a>, Receipt)>, response: &Response, items: &[&RawValue]) -> bool {
+        if items.len() != records.len() {
             let message = format!(
                 "the other system gave {} answers for {} records, so nobody can tell which is whose",
                 items.len(),
-                ready.records.len()
+                records.len()
             );
             let failure = Failure::new("answers-do-not-match", message).detail(capped(&response.body));
-            for (record, _) in &ready.records {
+            for (record, _) in &records {
                 self.answers.set(record, Write::unknown(failure.clone()));
             }
             return false;
         }
         let status = self.plan.write.many.as_ref().and_then(|many| many.status.as_ref());
         let mut all_done = true;
-        for ((record, receipt), item) in ready.records.into_iter().zip(items) {
+        for ((record, receipt), item) in records.into_iter().zip(items) {
             let part = item.get().as_bytes();
             let judged = self.plan.write.reading.judge_item(status, response, part);
             all_done &= judged.is_ok();

@@ -8,5 +8,5 @@ mod retry_after;
 
 pub use address::{base, check_header, invalid_setting, milliseconds};
 pub use auth::{Auth, Credentials};
-pub use pointer::{Pointer, scalar_text};
+pub use pointer::{Pointer, Pointers, scalar_text};
 pub use retry_after::retry_after;

@@ -3,8 +3,8 @@
 use crate::budget::Share;
 use std::sync::{Mutex, PoisonError};
 
-/// The answers to requests that were sent together: they are handed over when the last one is there. Their sum has a
-/// limit of its own, and counts toward what all instances hold together.
+/// The answers to requests that were sent together, until they are handed over. Their sum has a limit of its own, and
+/// counts toward what all instances hold together.
 #[derive(Debug)]
 pub(crate) struct Gathered {
     max_bytes: usize,
@@ -19,6 +19,13 @@ impl Gathered {
     /// Whether there is no room for another answer at all.
     pub(crate) fn is_full(&self) -> bool {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).0 >= self.max_bytes
+    }
+
+    /// An answer for which so much was kept is handed over.
+    pub(crate) fn hand_over(&self, bytes: usize) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.0 = held.0.saturating_sub(bytes);
+        held.1.give_back(bytes as u64);
     }
 
     /// Room for one answer, none of it taken yet.
@@ -51,16 +58,16 @@ impl Room<'_> {
         self.bytes
     }
 
-    /// The answer is whole: its room stays taken until all are handed over.
-    pub(super) fn keep(mut self) {
-        self.bytes = 0;
+    /// The answer is whole: its room, of so many bytes, stays taken until it is handed over.
+    pub(super) fn keep(mut self) -> usize {
+        std::mem::take(&mut self.bytes)
     }
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        let mut held = self.gathered.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.0 = held.0.saturating_sub(self.bytes);
-        held.1.give_back(self.bytes as u64);
+        if self.bytes > 0 {
+            self.gathered.hand_over(self.bytes);
+        }
     }
 }

@@ -53,7 +53,7 @@ pub(super) async fn get(doors: &Doors, target: &str, time_ms: u64) -> String {
     let begun = AtomicBool::new(false);
     let sent = doors.send(0, request, &begun, &gathered);
     match tokio::time::timeout(Duration::from_millis(time_ms), sent).await {
-        Ok(Ok(Answer::Complete { status, headers, body })) => {
+        Ok(Ok(Answer::Complete { status, headers, body, .. })) => {
             let headers: String = headers.iter().map(|(name, value)| format!("|{name}: {value}")).collect();
             format!("{status} {}{headers}", String::from_utf8_lossy(&body[..body.len().min(2_000)]))
         }

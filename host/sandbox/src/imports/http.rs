@@ -9,13 +9,12 @@ use crate::host::{Host, HostFailed, Identity};
 use crate::http_client::{Answer, Body, Gathered, NoAnswer};
 use crate::request_limits::Turn;
 use crate::text::PluginText;
+use crate::under_way::{Sent, UnderWay};
 use check::ERROR_MAX_BYTES;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// How long a request may take if the plugin does not say.
@@ -60,20 +59,14 @@ async fn turn(identity: Arc<Identity>, deadline: Deadline, goes_on: bool) -> Res
     }
 }
 
-/// A request that came to its end.
-struct Sent {
-    index: usize,
-    answer: Result<Response, HttpError>,
-}
-
-/// Sends one request and notes what came of it.
+/// Sends one request and notes what came of it. Answers also with what is kept of the room for answers.
 async fn send_one(
     identity: Arc<Identity>,
     going: Going,
     gathered: Arc<Gathered>,
     left: Duration,
     mut exchange: Begun,
-) -> Result<Response, HttpError> {
+) -> (Result<Response, HttpError>, usize) {
     // Asked each time, because a secret may have been replaced meanwhile.
     let line = |text: &str| PluginText::line(text, ERROR_MAX_BYTES, &identity.secrets.redactor()).into_string();
     let begun = Instant::now();
@@ -96,10 +89,12 @@ async fn send_one(
     };
     let note = &mut exchange.now;
     note.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut kept = 0;
     let answer = match answer {
-        Ok(Answer::Complete { status, headers, body }) => {
+        Ok(Answer::Complete { status, headers, body, kept_bytes }) => {
             note.status = Some(status);
             note.bytes = body.len() as u64;
+            kept = kept_bytes;
             Ok(Response { status, headers, body })
         }
         Ok(Answer::TooLarge { status, what }) => {
@@ -117,7 +112,54 @@ async fn send_one(
         }
     };
     exchange.end();
-    answer
+    (answer, kept)
+}
+
+impl Host {
+    fn under_way(&self, in_flight: u32) -> UnderWay {
+        let limits = self.identity.limits;
+        let share = self.limiter.share().another();
+        let gathered = Gathered::new(limits.http_answers_max_bytes, share);
+        UnderWay::new(in_flight.clamp(1, limits.http_in_flight_max.max(1)), gathered)
+    }
+
+    /// Checks a request and sends it, as soon as there is a place and it has its turn. Waiting here keeps the order in
+    /// which requests are begun. Answers with its number.
+    async fn begin_one(&mut self, under_way: &mut UnderWay, request: Request) -> u32 {
+        let number = under_way.number();
+        let limits = self.identity.limits;
+        self.call.requests = self.call.requests.saturating_add(1);
+        let checked = if self.call.requests > limits.http_requests_max {
+            Err(HttpError::Invalid(format!("more than {} requests in one call", limits.http_requests_max)))
+        } else {
+            self.check_request(request)
+        };
+        let Checked { going, record, method, url } = match checked {
+            Ok(checked) => checked,
+            Err(error) => {
+                under_way.refuse(number, error);
+                return number;
+            }
+        };
+        let place = under_way.place().await;
+        let turn = match turn(self.identity.clone(), self.call.deadline.clone(), self.call.goes_on).await {
+            Ok(turn) => turn,
+            Err(error) => {
+                under_way.refuse(number, error);
+                return number;
+            }
+        };
+        let left = self.remaining().saturating_sub(TIME_KEPT);
+        let (identity, gathered) = (self.identity.clone(), under_way.gathered.clone());
+        let exchange = self.call.exchanges.begin(identity.clock.now(), record, method, url);
+        let sent = async move {
+            let (answer, kept_bytes) = send_one(identity, going, gathered, left, exchange).await;
+            drop((place, turn));
+            Sent { number, answer, kept_bytes }
+        };
+        under_way.send(sent, &self.identity.io);
+        number
+    }
 }
 
 impl http::Host for Host {
@@ -127,53 +169,38 @@ impl http::Host for Host {
         in_flight: u32,
     ) -> wasmtime::Result<Vec<Result<Response, HttpError>>> {
         self.give_way().await;
-        let limits = self.identity.limits;
-        let permits = Arc::new(Semaphore::new(in_flight.clamp(1, limits.http_in_flight_max.max(1)) as usize));
-        let share = self.limiter.share().another();
-        let gathered = Arc::new(Gathered::new(limits.http_answers_max_bytes, share));
+        let mut under_way = self.under_way(in_flight);
         let mut answers: Vec<Option<Result<Response, HttpError>>> = requests.iter().map(|_| None).collect();
-        // Dropping the set, because the call was interrupted, ends what is still on its way.
-        let mut sending: JoinSet<Sent> = JoinSet::new();
-        for (index, request) in requests.into_iter().enumerate() {
-            self.call.requests = self.call.requests.saturating_add(1);
-            let checked = if self.call.requests > limits.http_requests_max {
-                Err(HttpError::Invalid(format!("more than {} requests in one call", limits.http_requests_max)))
-            } else {
-                self.check_request(request)
-            };
-            let checked = match checked {
-                Ok(checked) => checked,
-                Err(error) => {
-                    answers[index] = Some(Err(error));
-                    continue;
-                }
-            };
-            // Waiting for a place here keeps the order in which requests are begun.
-            let permit = permits.clone().acquire_owned().await?;
-            let turn = match turn(self.identity.clone(), self.call.deadline.clone(), self.call.goes_on).await {
-                Ok(turn) => turn,
-                Err(error) => {
-                    answers[index] = Some(Err(error));
-                    continue;
-                }
-            };
-            let left = self.remaining().saturating_sub(TIME_KEPT);
-            let Checked { going, record, method, url } = checked;
-            let (identity, gathered) = (self.identity.clone(), gathered.clone());
-            let exchange = self.call.exchanges.begin(identity.clock.now(), record, method, url);
-            let sent = async move {
-                let answer = send_one(identity, going, gathered, left, exchange).await;
-                drop((permit, turn));
-                Sent { index, answer }
-            };
-            sending.spawn_on(sent, &self.identity.io);
+        for request in requests {
+            self.begin_one(&mut under_way, request).await;
         }
-        while let Some(sent) = sending.join_next().await {
-            // A panic of ours on the way: the error ends this call, as a mistake of the host.
-            let Sent { index, answer } = sent.map_err(HostFailed::from)?;
-            answers[index] = Some(answer);
+        // What is kept for them stays kept until all are handed over.
+        // A panic of ours on the way: the error ends this call, as a mistake of the host.
+        while let Some(Sent { number, answer, .. }) = under_way.ended().await.map_err(HostFailed::from)? {
+            if let Some(place) = answers.get_mut(number as usize) {
+                *place = Some(answer);
+            }
         }
         let unanswered = || Err(HttpError::NoAnswer("the host lost the request".to_owned()));
         Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect())
+    }
+
+    async fn begin(&mut self, request: Request) -> wasmtime::Result<u32> {
+        self.give_way().await;
+        let in_flight = self.identity.limits.http_in_flight_max;
+        let mut under_way = self.call.under_way.take().unwrap_or_else(|| self.under_way(in_flight));
+        let number = self.begin_one(&mut under_way, request).await;
+        self.call.under_way = Some(under_way);
+        Ok(number)
+    }
+
+    async fn next(&mut self) -> wasmtime::Result<Option<(u32, Result<Response, HttpError>)>> {
+        self.give_way().await;
+        let Some(under_way) = &mut self.call.under_way else { return Ok(None) };
+        let ended = under_way.ended().await.map_err(HostFailed::from)?;
+        Ok(ended.map(|Sent { number, answer, kept_bytes }| {
+            under_way.gathered.hand_over(kept_bytes);
+            (number, answer)
+        }))
     }
 }

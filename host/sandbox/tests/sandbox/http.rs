@@ -128,10 +128,16 @@ pub(crate) fn send(instance: Instance, payload: &str) -> (Outcome, String, Vec<E
 
 #[test]
 fn what_becomes_of_requests() {
+    for mode in ["http", "http-begin"] {
+        becomes_of_requests(mode);
+    }
+}
+
+fn becomes_of_requests(mode: &str) {
     let server = Server::start();
     let check = |path: &str, outcome: Outcome, expected: &str, status: Option<u16>, error: Option<&str>| {
         let payload = format!("POST {}{path} body=hello", server.origin);
-        let (found, said, exchanges) = send(with_grant(&server.origin, "http"), &payload);
+        let (found, said, exchanges) = send(with_grant(&server.origin, mode), &payload);
         assert_eq!(found, outcome, "{path}: {said}");
         assert!(said.contains(expected), "{path}: {said:?} does not say {expected:?}");
         let [exchange] = exchanges.as_slice() else { panic!("{path}: {exchanges:?}") };
@@ -146,11 +152,21 @@ fn what_becomes_of_requests() {
     check("/cut", Outcome::Unknown, "no-answer", None, Some(""));
     check("/half", Outcome::Unknown, "no-answer", None, Some(""));
     check("/large", Outcome::Unknown, "too-large", Some(200), Some("4194304"));
-    let (found, said, _) = send(with_grant(&server.origin, "http"), &format!("GET {}/wait timeout=50", server.origin));
+    let (found, said, _) = send(with_grant(&server.origin, mode), &format!("GET {}/wait timeout=50", server.origin));
     assert_eq!(found, Outcome::Unknown, "{said}");
     assert!(server.seen().contains("\r\n\r\nhello\n"), "{}", server.seen());
     // A cut connection is not tried again by the host itself.
     assert_eq!(server.seen().matches("POST /cut ").count(), 1);
+}
+
+#[test]
+fn what_was_begun_and_not_waited_for_ends_with_its_call() {
+    let server = Server::start();
+    let payload = format!("POST {}/wait", server.origin);
+    let (outcome, _, exchanges) = send(with_grant(&server.origin, "http-begin-only"), &payload);
+    let [exchange] = exchanges.as_slice() else { panic!("{exchanges:?}") };
+    assert_eq!((outcome, exchange.status), (Outcome::Unknown, None));
+    assert_eq!(exchange.error.as_deref(), Some("the call ended before an answer came"));
 }
 
 #[test]

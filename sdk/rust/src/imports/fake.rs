@@ -3,7 +3,7 @@
 use super::exchange::{HttpError, Request, Response};
 use super::kinds::{Level, SecretError, StateError};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 /// Answers the requests of a test.
@@ -28,6 +28,10 @@ pub(crate) struct Host {
     pub(crate) secrets: Vec<FakeSecret>,
     pub(crate) server: Option<Server>,
     pub(crate) in_flight: Vec<u32>,
+    /// Answers to requests that were begun and not told yet.
+    pub(crate) answered: VecDeque<(u32, Result<Response, HttpError>)>,
+    /// How many requests were begun.
+    pub(crate) begun: u32,
 }
 
 impl Host {
@@ -43,6 +47,8 @@ impl Host {
             secrets: Vec::new(),
             server: None,
             in_flight: Vec::new(),
+            answered: VecDeque::new(),
+            begun: 0,
         }
     }
 }
@@ -120,16 +126,32 @@ pub(super) fn reveal(handle: u32) -> Result<Vec<u8>, SecretError> {
     })
 }
 
-/// Answers in the order of the requests. The server may itself look at this host, so it is not called while
-/// the host is borrowed.
+/// Answers in the order of the requests.
 pub(super) fn send(requests: &[Request], in_flight: u32) -> Vec<Result<Response, HttpError>> {
-    let server = with(|host| {
-        host.in_flight.push(in_flight);
-        host.server.clone()
-    });
-    let answer = |request: &Request| match &server {
+    with(|host| host.in_flight.push(in_flight));
+    requests.iter().map(answer).collect()
+}
+
+/// Answered at once; told when it is asked for.
+pub(super) fn begin(request: &Request) -> u32 {
+    let answer = answer(request);
+    with(|host| {
+        host.begun += 1;
+        host.answered.push_back((host.begun, answer));
+        host.in_flight.push(host.answered.len() as u32);
+        host.begun
+    })
+}
+
+/// In the order of the requests.
+pub(super) fn next() -> Option<(u32, Result<Response, HttpError>)> {
+    with(|host| host.answered.pop_front())
+}
+
+/// The server may itself look at this host, so it is not called while the host is borrowed.
+fn answer(request: &Request) -> Result<Response, HttpError> {
+    match with(|host| host.server.clone()) {
         Some(server) => (server.borrow_mut())(request),
         None => Err(HttpError::NotGranted(request.url.clone())),
-    };
-    requests.iter().map(answer).collect()
+    }
 }

@@ -43,6 +43,43 @@ pub fn send_all(requests: Vec<Request>, in_flight: u32) -> Vec<Result<Response, 
     super::fake::send(&requests, in_flight)
 }
 
+/// A request that was begun, within one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Begun(u32);
+
+/// Begins a request and goes on: the host sends it meanwhile. What comes of it is told by [`next()`]. Waits while 64
+/// requests of the call are on their way, or as many as the route allows.
+///
+/// ```no_run
+/// use crossdock_sdk::http::{self, Request};
+/// # let addresses: Vec<String> = Vec::new();
+/// let mut waiting = addresses.into_iter();
+/// for address in waiting.by_ref().take(8) {
+///     http::begin(Request::get(address));
+/// }
+/// // Eight at once: as soon as one is answered, another one is begun.
+/// while let Some((_, answer)) = http::next() {
+///     println!("{:?}", answer.map(|response| response.status));
+///     waiting.next().map(|address| http::begin(Request::get(address)));
+/// }
+/// ```
+pub fn begin(request: Request) -> Begun {
+    #[cfg(target_arch = "wasm32")]
+    return Begun(wire::begin(request));
+    #[cfg(not(target_arch = "wasm32"))]
+    Begun(super::fake::begin(&request))
+}
+
+/// Waits until one of the requests that were begun in this call has come to its end, whichever: each is told once.
+/// `None` when all were told. One that was not told when the call ends is ended with it.
+#[must_use]
+pub fn next() -> Option<(Begun, Result<Response, HttpError>)> {
+    #[cfg(target_arch = "wasm32")]
+    return wire::next().map(|(number, answer)| (Begun(number), answer));
+    #[cfg(not(target_arch = "wasm32"))]
+    super::fake::next().map(|(number, answer)| (Begun(number), answer))
+}
+
 #[cfg(target_arch = "wasm32")]
 mod wire {
     use super::{HttpError, Request, Response, Value};
@@ -51,6 +88,14 @@ mod wire {
     pub(super) fn send(requests: Vec<Request>, in_flight: u32) -> Vec<Result<Response, HttpError>> {
         let requests: Vec<wit::Request> = requests.into_iter().map(request).collect();
         wit::send(&requests, in_flight).into_iter().map(answer).collect()
+    }
+
+    pub(super) fn begin(request: Request) -> u32 {
+        wit::begin(&self::request(request))
+    }
+
+    pub(super) fn next() -> Option<(u32, Result<Response, HttpError>)> {
+        wit::next().map(|(number, answer)| (number, self::answer(answer)))
     }
 
     fn request(request: Request) -> wit::Request {

@@ -140,6 +140,181 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 }
 
+/// Several pointers, looked for in one pass over the text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pointers {
+    known: Vec<Pointer>,
+    root: Node,
+}
+
+/// What is looked for at a place and below it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Node {
+    /// Which pointer ends here.
+    here: Option<usize>,
+    below: Vec<(String, Node)>,
+}
+
+impl Pointers {
+    /// These pointers, each once.
+    #[must_use]
+    pub fn of<'p>(pointers: impl IntoIterator<Item = &'p Pointer>) -> Self {
+        let mut all = Self::default();
+        for pointer in pointers {
+            if all.place(pointer).is_some() {
+                continue;
+            }
+            let mut node = &mut all.root;
+            for token in &pointer.0 {
+                let place = node.below.iter().position(|(known, _)| known == token).unwrap_or_else(|| {
+                    node.below.push((token.clone(), Node::default()));
+                    node.below.len() - 1
+                });
+                node = &mut node.below[place].1;
+            }
+            node.here = Some(all.known.len());
+            all.known.push(pointer.clone());
+        }
+        all
+    }
+
+    /// Where [`Pointers::find`] says what a pointer found; `None` if it is not among these.
+    #[must_use]
+    pub fn place(&self, pointer: &Pointer) -> Option<usize> {
+        self.known.iter().position(|known| known == pointer)
+    }
+
+    /// What each of them finds, as [`Pointer::find`] would.
+    ///
+    /// # Errors
+    /// The text is not JSON.
+    pub fn find<'a>(&self, text: &'a [u8]) -> Result<Vec<Option<&'a RawValue>>, serde_json::Error> {
+        let mut found = vec![None; self.known.len()];
+        let mut reader = serde_json::Deserializer::from_slice(text);
+        SeekAll { node: &self.root, found: &mut found }.deserialize(&mut reader)?;
+        reader.end()?;
+        Ok(found)
+    }
+}
+
+impl Node {
+    fn token(&self, token: &str) -> Option<&Node> {
+        self.below.iter().find(|(known, _)| known == token).map(|(_, node)| node)
+    }
+
+    /// Forgets what was found here and below: of two equal keys the later one counts.
+    fn forget(&self, found: &mut [Option<&RawValue>]) {
+        if let Some(found) = self.here.and_then(|here| found.get_mut(here)) {
+            *found = None;
+        }
+        self.below.iter().for_each(|(_, node)| node.forget(found));
+    }
+}
+
+/// Walks down all tokens of a node and skips everything else.
+struct SeekAll<'n, 'f, 'de> {
+    node: &'n Node,
+    found: &'f mut [Option<&'de RawValue>],
+}
+
+impl<'de> DeserializeSeed<'de> for SeekAll<'_, '_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        let Self { node, found } = self;
+        let Some(here) = node.here else { return reader.deserialize_any(Self { node, found }) };
+        let raw = <&RawValue>::deserialize(reader)?;
+        if let Some(found) = found.get_mut(here) {
+            *found = Some(raw);
+        }
+        if node.below.is_empty() {
+            return Ok(());
+        }
+        serde_json::Deserializer::from_str(raw.get()).deserialize_any(Self { node, found }).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Visitor<'de> for SeekAll<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(node) = map.next_key_seed(Among(self.node))? {
+            match node {
+                Some(node) => {
+                    node.forget(self.found);
+                    map.next_value_seed(SeekAll { node, found: &mut *self.found })?;
+                }
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        for index in 0_usize.. {
+            let more = match self.node.token(&index.to_string()) {
+                Some(node) => seq.next_element_seed(SeekAll { node, found: &mut *self.found })?.is_some(),
+                None => seq.next_element::<IgnoredAny>()?.is_some(),
+            };
+            if !more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// The node that a key leads to, if any does.
+struct Among<'n>(&'n Node);
+
+impl<'de, 'n> DeserializeSeed<'de> for Among<'n> {
+    type Value = Option<&'n Node>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl<'n> Visitor<'_> for Among<'n> {
+    type Value = Option<&'n Node>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.token(key))
+    }
+}
+
 /// Whether a key is the one looked for.
 struct Is<'p>(&'p str);
 
@@ -178,7 +353,40 @@ pub fn scalar_text(raw: &RawValue) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-    use super::Pointer;
+    use super::{Pointer, Pointers};
+
+    #[test]
+    fn all_at_once_find_what_each_finds() {
+        let pointers =
+            ["", "/a", "/a/b", "/a/b/0", "/a/b/1/c", "/a/", "/a2", "/a2/b", "/t/x", "/x~1y", "/s/0", "/b/00"];
+        let pointers: Vec<Pointer> = pointers.iter().map(|text| Pointer::parse(text).unwrap()).collect();
+        let check = |json: &str, skip: usize| {
+            let some = &pointers[skip..];
+            let all = Pointers::of(some.iter().chain(some));
+            let found = all.find(json.as_bytes()).unwrap();
+            for pointer in some {
+                let alone = pointer.find(json.as_bytes()).unwrap().map(serde_json::value::RawValue::get);
+                let place = all.place(pointer).unwrap();
+                assert_eq!(found[place].map(serde_json::value::RawValue::get), alone, "{pointer} in {json}");
+            }
+        };
+        for json in [
+            r#" {"a":{"b":[10.50,{"c":"\u00e4"}],"":1},"a2":null,"t":true,"x/y":2,"s":"t"} "#,
+            r#"{"a":{"b":[1,{"c":2}]},"a":{"b":[3]},"a2":1,"a2":{"b":{}}}"#,
+            r#"{"a":{"b":[1]},"a":7}"#,
+            "[1,2]",
+            "7",
+            "\"x\"",
+            "null",
+        ] {
+            (0..pointers.len()).for_each(|skip| check(json, skip));
+        }
+        assert_eq!(Pointers::default().find(b"{}").unwrap(), []);
+        assert!(Pointers::default().place(&Pointer::root()).is_none());
+        for text in ["", "{", r#"{"a":1}x"#, r#"{"a":{"b":}}"#] {
+            assert!(Pointers::of(&pointers[1..]).find(text.as_bytes()).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn values_are_found_as_written() {

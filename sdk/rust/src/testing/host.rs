@@ -32,7 +32,8 @@ pub fn http(server: impl FnMut(&Request) -> Result<Response, HttpError> + 'stati
     fake::with(|host| host.server = Some(Rc::new(RefCell::new(server))));
 }
 
-/// How many requests each call allowed to be in flight, in order.
+/// How many requests each call of `send_all` allowed to be in flight, and each of `begin` found begun and not told, itself
+/// among them; in order.
 #[must_use]
 pub fn in_flight() -> Vec<u32> {
     fake::with(|host| host.in_flight.clone())

@@ -159,10 +159,20 @@ fn only_if_poisoned(mode: String, batch: &Batch) -> String {
     if (0..batch.handles.len()).any(poisoned) { mode.to_string() } else { String::new() }
 }
 
-fn send(batch: &Batch) -> Written {
+/// Begins them all, and answers when each has come to its end.
+fn begin(requests: &[Request]) -> Vec<Result<http::Response, HttpError>> {
+    let numbers: Vec<u32> = requests.iter().map(http::begin).collect();
+    let mut answers: Vec<_> = std::iter::from_fn(http::next).collect();
+    assert!(http::next().is_none());
+    answers.sort_by_key(|(number, _)| numbers.iter().position(|known| known == number));
+    assert_eq!(answers.iter().map(|(number, _)| *number).collect::<Vec<_>>(), numbers);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+fn send(batch: &Batch, how: impl Fn(&[Request]) -> Vec<Result<http::Response, HttpError>>) -> Written {
     let records = batch.handles.len();
     let requests: Vec<_> = (0..records).map(|i| request(batch.handles[i], &text(&batch.payloads, i))).collect();
-    let answers = http::send(&requests, 4);
+    let answers = how(&requests);
     let mut codes = vec![0; records];
     let mut failures = vec![];
     let mut receipts = vec![];
@@ -194,9 +204,17 @@ impl exports::crossdock::plugin::destination::Guest for Guest {
         match mode.as_str() {
             "panic" => panic!("on purpose"),
             "send" => return Ok(send_some(&batch)),
-            "http" => return Ok(send(&batch)),
+            "http" => return Ok(send(&batch, |requests| http::send(requests, 4))),
+            "http-begin" => return Ok(send(&batch, begin)),
+            "http-begin-only" => {
+                let told = |_: &Request| Err(HttpError::NoAnswer("not waited for".to_string()));
+                return Ok(send(&batch, |requests| {
+                    requests.iter().for_each(|request| drop(http::begin(request)));
+                    requests.iter().map(told).collect()
+                }));
+            }
             "http-then-panic" => {
-                send(&batch);
+                send(&batch, |requests| http::send(requests, 4));
                 panic!("after sending");
             }
             _ => {}

@@ -55,11 +55,12 @@ fn answer_all(mut stream: &TcpStream) -> Result<()> {
         body.resize(length, 0);
         reader.read_exact(&mut body)?;
         let number = TAKEN.fetch_add(1, Ordering::Relaxed);
+        let document = format!("{{\"id\":\"DOC-{number:08}\",\"state\":\"new\"}}");
         answer.clear();
         write!(
             answer,
-            "HTTP/1.1 201 Created\r\nserver: bench\r\ncontent-type: application/json\r\ncontent-length: 36\r\n\r\n\
-             {{\"id\":\"DOC-{number:08}\",\"state\":\"new\"}}"
+            "HTTP/1.1 201 Created\r\nserver: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{document}",
+            document.len(),
         )?;
         stream.write_all(&answer)?;
     }

@@ -64,7 +64,11 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         "the sandbox is the only room that names wasmtime; a benchmark measures beside it",
     ),
     ("wit-bindgen", &["sdk/rust", "tests/guests/"], "plugins are written with the SDK"),
-    ("rusqlite", &["host/ledger", "examples/erp", "tests/bench"], "the ledger is the only room that names its database"),
+    (
+        "rusqlite",
+        &["host/ledger", "examples/erp", "tests/bench"],
+        "the ledger is the only room that names its database",
+    ),
 ];
 
 /// Paths that a room never names outside its tests: the clock, files, the network, processes.

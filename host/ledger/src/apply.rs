@@ -2,13 +2,14 @@
 
 use crate::error::LedgerError;
 use crate::inflight::{self, Inflight, Kind};
+use crate::packed::Packed;
 use crate::quarantine::{self, Quarantined};
 use crate::record::{self, StoredRecord};
 use crate::recovery::Ended;
 use crate::run::{self, StoredBatch, StoredRun, Totals};
 use crate::seal::sealed;
 use crate::work::{Done, Origin, RunInMemory, StoredRoute, Work};
-use crate::{ask, chunk, opening, recovery, state, task};
+use crate::{ask, opening, recovery, state, task};
 use crossdock_engine::ports::{BatchCommit, Intent, Payload, Progress, RunEnd, RunOpening, RunStart};
 use crossdock_model::{
     Checkpoint, Event, EventKind, Failure, RecordId, RouteName, RunStatus, Status, StepName, Timestamp,
@@ -76,23 +77,23 @@ pub(crate) fn begin_run(work: &mut Work<'_>, start: RunStart) -> Done<RunOpening
 }
 
 /// Notes what a destination is about to be asked to do.
-pub(crate) fn intend(work: &mut Work<'_>, intent: Intent) -> Done<()> {
+pub(crate) fn intend(work: &mut Work<'_>, intent: &Intent) -> Done<()> {
     let (route, run) = match work.running(&intent.route, &intent.run) {
         Ok(keys) => keys,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if let Err(refusal) = inflight::validate_intent(&intent) {
+    if let Err(refusal) = inflight::validate_intent(intent) {
         return Ok(Err(refusal));
     }
     let kind = Kind::Intent {
-        attempts: intent.attempts,
-        generations: intent.generations,
+        attempts: intent.attempts.clone(),
+        generations: intent.generations.clone(),
         careful: intent.careful,
         effect: intent.effect,
     };
     let written = work.next_commit();
     let origin = Origin { route, run, batch: batch_number(intent.batch), at: intent.at.0, written };
-    append_inflight(work, origin, intent.step, intent.open, intent.ids, kind)?;
+    append_inflight(work, origin, intent.step.clone(), intent.open, intent.ids.clone(), kind)?;
     Ok(Ok(()))
 }
 
@@ -117,9 +118,6 @@ fn append_inflight(
 
 fn refuse(work: &Work<'_>, commit: &BatchCommit) -> Result<(i64, i64), LedgerError> {
     let keys = work.running(&commit.route, &commit.run)?;
-    if let Some(chunk) = &commit.chunk {
-        chunk::validate(chunk)?;
-    }
     if let Some(progress) = &commit.progress {
         inflight::validate_progress(progress)?;
     }
@@ -132,8 +130,8 @@ fn refuse(work: &Work<'_>, commit: &BatchCommit) -> Result<(i64, i64), LedgerErr
 }
 
 /// Makes what a batch produced durable.
-pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
-    let (route, run) = match refuse(work, &commit) {
+pub(crate) fn commit(work: &mut Work<'_>, Packed { commit, chunk }: &Packed) -> Done<()> {
+    let (route, run) = match refuse(work, commit) {
         Ok(keys) => keys,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -141,21 +139,20 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
     let origin = Origin { route, run, batch: batch_number(commit.batch), at: commit.at.0, written };
     let moves = commit.checkpoint.is_some();
     let rows_written = commit.rows.len() as u64;
-    for row in commit.rows {
+    for row in &commit.rows {
         let open = row.open && !moves;
         if row.status == Status::RollingBack {
             task::drop_held(work, route, &row.id.0, row.generation)?;
         }
-        work.put_row(origin, row, open)?;
+        work.put_row(origin, row.clone(), open)?;
     }
     let key =
         work.conn.prepare_cached("SELECT coalesce(max(key), 0) + 1 FROM batch")?.query_row([], |row| row.get(0))?;
-    let (mut chunk_ok, mut chunk_dropped) = (0, 0);
-    if let Some(chunk) = commit.chunk.filter(|chunk| !chunk.ids.is_empty()) {
+    if let (Some(records), Some(packed)) = (&commit.chunk, chunk) {
         let look_for_rows = work.has_open(&commit.route);
-        (chunk_ok, chunk_dropped) = work.put_chunk(origin, key, &chunk, look_for_rows, !moves)?;
+        work.put_chunk(origin, key, (records, packed), look_for_rows, !moves)?;
     }
-    if let Some(checkpoint) = commit.checkpoint {
+    if let Some(checkpoint) = &commit.checkpoint {
         pass(work, route, &commit.passed)?;
         move_checkpoint(work, origin, &commit.route, checkpoint, commit.settles_open)?;
         if commit.settles_open {
@@ -169,11 +166,11 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
     for event in &commit.events {
         work.event(route, event)?;
     }
-    for (step, write) in commit.state {
+    for (step, write) in commit.state.iter().cloned() {
         state::write(work, route, &step, write)?;
     }
-    task::add(work, route, commit.tasks, commit.at.0)?;
-    if let Some(Progress { step, ids, target_ids, receipts, open }) = commit.progress {
+    task::add(work, route, commit.tasks.clone(), commit.at.0)?;
+    if let Some(Progress { step, ids, target_ids, receipts, open }) = commit.progress.clone() {
         append_inflight(work, origin, step, open, ids, Kind::Progress { target_ids, receipts })?;
     }
     if commit.closes {
@@ -183,7 +180,8 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
             .execute((run, origin.batch))?;
         work.count("inflight", -i64::try_from(gone).unwrap_or(0));
     }
-    let totals = Totals { read: commit.read, resumed: commit.resumed, counts: commit.counts, steps: commit.steps };
+    let totals =
+        Totals { read: commit.read, resumed: commit.resumed, counts: commit.counts, steps: commit.steps.clone() };
     if let Some(running) = work.memory.runs.get_mut(&commit.run) {
         running.run.totals.merge(&totals);
         running.run.moved = Some(moves || running.run.moved == Some(true));
@@ -196,8 +194,8 @@ pub(crate) fn commit(work: &mut Work<'_>, commit: BatchCommit) -> Done<()> {
         batch: commit.batch,
         at: commit.at.0,
         totals,
-        chunk_ok: unsigned(chunk_ok),
-        chunk_dropped: unsigned(chunk_dropped),
+        chunk_ok: unsigned(chunk.as_ref().map_or(0, |chunk| chunk.ok)),
+        chunk_dropped: unsigned(chunk.as_ref().map_or(0, |chunk| chunk.dropped)),
         rows_written,
         closes: commit.closes,
     }
@@ -210,7 +208,7 @@ fn move_checkpoint(
     work: &mut Work<'_>,
     origin: Origin,
     name: &RouteName,
-    Checkpoint(checkpoint): Checkpoint,
+    Checkpoint(checkpoint): &Checkpoint,
     settles_open: bool,
 ) -> Result<(), LedgerError> {
     if settles_open {
@@ -219,8 +217,8 @@ fn move_checkpoint(
         }
     }
     let name = name.as_str().to_owned();
-    StoredRoute { key: origin.route, name, checkpoint: Some(checkpoint), checkpoint_at: Some(origin.at) }
-        .write(work.conn)
+    StoredRoute { key: origin.route, name, checkpoint: Some(checkpoint.clone()), checkpoint_at: Some(origin.at) }
+        .write_checkpoint(work.conn)
 }
 
 /// Records that are open no longer and otherwise as they were.

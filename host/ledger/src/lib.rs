@@ -21,6 +21,7 @@ pub mod fuzzing;
 mod inflight;
 mod lock;
 mod opening;
+mod packed;
 mod plan;
 mod prune;
 mod pruned;

@@ -121,8 +121,7 @@ impl StoredRun {
         })
     }
 
-    /// Writes the row, in place of the one with its key if there is one.
-    pub(crate) fn write(&self, conn: &Connection) -> Result<(), LedgerError> {
+    fn values(&self) -> Result<Vec<Value>, LedgerError> {
         let values = vec![
             self.key.into(),
             self.id.0.clone().into(),
@@ -140,7 +139,22 @@ impl StoredRun {
             to_json(&self.totals.steps)?.into(),
             self.moved.map(i64::from).into(),
         ];
-        conn.prepare_cached(&INSERT)?.execute(params_from_iter(sealed_later("run", values, LATER)))?;
+        Ok(sealed_later("run", values, LATER))
+    }
+
+    /// Writes the row, in place of the one with its key if there is one.
+    pub(crate) fn write(&self, conn: &Connection) -> Result<(), LedgerError> {
+        conn.prepare_cached(&INSERT)?.execute(params_from_iter(self.values()?))?;
+        Ok(())
+    }
+
+    /// Changes the numbers in the row with this key, of which everything else is as it was: no index is touched.
+    pub(crate) fn write_totals(&self, conn: &Connection) -> Result<(), LedgerError> {
+        let [key, .., read, resumed, counts, steps, moved, crc] = &self.values()?[..] else { return Err(damaged()) };
+        conn.prepare_cached(
+            "UPDATE run SET read = ?2, resumed = ?3, counts = ?4, steps = ?5, moved = ?6, crc = ?7 WHERE key = ?1",
+        )?
+        .execute([key, read, resumed, counts, steps, moved, crc])?;
         Ok(())
     }
 

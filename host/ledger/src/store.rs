@@ -6,6 +6,7 @@ use crate::decide::{self, Decided, Decision};
 use crate::edit::{Edit, Edited};
 use crate::error::LedgerError;
 use crate::lock::WriterLock;
+use crate::packed::{self, Compressors};
 use crate::plan::{self, Plan};
 use crate::reader::LedgerReader;
 use crate::recovery::Ended;
@@ -84,6 +85,7 @@ struct Inner {
     line: Option<SyncSender<Box<dyn Call>>>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
+    compressors: Compressors,
 }
 
 impl Drop for Inner {
@@ -133,7 +135,13 @@ impl LedgerStore {
             now: options.now,
             shared: Arc::clone(&shared),
         })?;
-        let inner = Inner { dir: dir.to_owned(), line: Some(line), thread: Some(thread), shared };
+        let inner = Inner {
+            dir: dir.to_owned(),
+            line: Some(line),
+            thread: Some(thread),
+            shared,
+            compressors: Compressors::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -371,12 +379,15 @@ impl Ledger for LedgerStore {
 
     fn intend(&self, intent: Intent) -> PortFuture<'static, Result<(), PortError>> {
         let part = (intent.run.clone(), Some(intent.batch));
-        self.port_of(part, Need::Intake, move |work| apply::intend(work, intent.clone()))
+        self.port_of(part, Need::Intake, move |work| apply::intend(work, &intent))
     }
 
     fn commit(&self, commit: BatchCommit) -> PortFuture<'static, Result<(), PortError>> {
         let part = (commit.run.clone(), Some(commit.batch));
-        self.port_of(part, Need::Outcome, move |work| apply::commit(work, commit.clone()))
+        match packed::pack(commit, &self.inner.compressors) {
+            Ok(packed) => self.port_of(part, Need::Outcome, move |work| apply::commit(work, &packed)),
+            Err(refusal) => Box::pin(std::future::ready(Err(PortError::from(refusal)))),
+        }
     }
 
     fn due(

@@ -1,16 +1,15 @@
 //! The writer's hands: one open transaction, what the writer knows by heart, and the writes that must go together.
 
-use crate::chunk;
 use crate::error::LedgerError;
+use crate::packed::PackedChunk;
 use crate::record::{self, Place, StoredRecord, Text};
 use crate::run::{self, StoredRun};
+use crate::seal::sealed;
 use crossdock_engine::ports::{Chunk, Payload, RecordRow};
 use crossdock_model::{Event, Failure, RouteName, RunId, RunStatus, Status, StepName};
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use std::collections::{BTreeMap, HashMap};
-
-/// How hard chunks are compressed: the fastest level.
-const CHUNK_LEVEL: i32 = 1;
 
 /// An answer that is given once the transaction is on disk, whether it is yes or no.
 pub(crate) type Answer<T> = Result<T, LedgerError>;
@@ -31,7 +30,6 @@ pub(crate) struct Memory {
     tally: BTreeMap<&'static str, i64>,
     /// What the full-text index is to say, by the records' keys, since the last transaction.
     texts: BTreeMap<i64, Text>,
-    compressor: zstd::bulk::Compressor<'static>,
 }
 
 /// A run that is running.
@@ -79,7 +77,6 @@ impl Memory {
             standing: BTreeMap::new(),
             tally: BTreeMap::new(),
             texts: BTreeMap::new(),
-            compressor: zstd::bulk::Compressor::new(CHUNK_LEVEL)?,
         })
     }
 }
@@ -126,7 +123,7 @@ impl Work<'_> {
         }
         let key = self.conn.query_row("SELECT coalesce(max(key), 0) + 1 FROM route", [], |row| row.get(0))?;
         let route = StoredRoute { key, name: name.as_str().to_owned(), checkpoint: None, checkpoint_at: None };
-        route.write(self.conn)?;
+        route.insert(self.conn)?;
         self.count("route", 1);
         self.memory.routes.insert(name.clone(), RouteInMemory { key, open: 0, tasks: 0 });
         Ok(key)
@@ -271,61 +268,58 @@ impl Work<'_> {
         self.memory.texts.entry(key).or_insert(Text { known: true, now: None }).now = None;
     }
 
-    /// Stores the records of a chunk. Those that have an open row keep it, with the status that the chunk gives.
+    /// Stores the records of a chunk. Those that have an open row keep it, with the status that the chunk gives;
+    /// `look_for_rows` says whether any may have one.
     pub(crate) fn put_chunk(
         &mut self,
         origin: Origin,
         key: i64,
-        chunk: &Chunk,
+        (chunk, packed): (&Chunk, &PackedChunk),
         look_for_rows: bool,
         open: bool,
-    ) -> Result<(i64, i64), LedgerError> {
-        let (mut ok, mut dropped) = (0, 0);
-        for (index, &status) in chunk.statuses.iter().enumerate() {
-            if status == Status::Ok {
-                ok += 1;
-            } else {
-                dropped += 1;
-            }
-            let id = chunk.ids.text(index);
-            let row = if look_for_rows { record::find(self.conn, origin.route, &id)? } else { None };
-            match row {
-                Some(before) if before.open => {
-                    let mut after =
-                        StoredRecord { status, place: Place::Gone, failure: None, due: None, open, ..before.clone() };
-                    if let Some(step) = self.step_of(origin.run, chunk.steps.get(index).copied()) {
-                        after.step = step;
-                    }
-                    (after.run, after.batch, after.at, after.written) =
-                        (origin.run, origin.batch, origin.at, origin.written);
-                    self.put(Some(before), after, None)?;
-                }
-                _ => self.stand(origin.route, status, 1),
-            }
+    ) -> Result<(), LedgerError> {
+        self.stand(origin.route, Status::Ok, packed.ok);
+        self.stand(origin.route, Status::Dropped, packed.dropped);
+        if look_for_rows {
+            self.put_rows_of(origin, chunk, open)?;
         }
-        let plain = chunk::encode(chunk);
-        let body = self.memory.compressor.compress(&plain)?;
         let meta = vec![
             key.into(),
             origin.run.into(),
             origin.route.into(),
             origin.batch.into(),
             origin.at.into(),
-            ok.into(),
-            dropped.into(),
-            chunk::bloom(chunk).into(),
+            packed.ok.into(),
+            packed.dropped.into(),
+            packed.filter.clone().into(),
         ];
         self.conn
             .prepare_cached("INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?
-            .execute(params_from_iter(crate::seal::sealed("chunk", meta)))?;
-        let size = i64::try_from(plain.len()).unwrap_or(i64::MAX);
-        let data = vec![key.into(), size.into(), body.into()];
+            .execute(params_from_iter(sealed("chunk", meta)))?;
+        let data = vec![key.into(), packed.size.into(), packed.body.clone().into()];
         self.conn
             .prepare_cached("INSERT INTO chunk_data VALUES (?, ?, ?, ?)")?
-            .execute(params_from_iter(crate::seal::sealed("chunk_data", data)))?;
+            .execute(params_from_iter(sealed("chunk_data", data)))?;
         self.count("chunk", 1);
         self.count("chunk_data", 1);
-        Ok((ok, dropped))
+        Ok(())
+    }
+
+    /// Those records of a chunk that have an open row stand where it says, and not in the chunk as well.
+    fn put_rows_of(&mut self, origin: Origin, chunk: &Chunk, open: bool) -> Result<(), LedgerError> {
+        for (index, &status) in chunk.statuses.iter().enumerate() {
+            let found = record::find(self.conn, origin.route, &chunk.ids.text(index))?;
+            let Some(before) = found.filter(|before| before.open) else { continue };
+            let mut after =
+                StoredRecord { status, place: Place::Gone, failure: None, due: None, open, ..before.clone() };
+            if let Some(step) = self.step_of(origin.run, chunk.steps.get(index).copied()) {
+                after.step = step;
+            }
+            (after.run, after.batch, after.at, after.written) = (origin.run, origin.batch, origin.at, origin.written);
+            self.put(Some(before), after, None)?;
+            self.stand(origin.route, status, -1);
+        }
+        Ok(())
     }
 
     fn step_of(&self, run: i64, index: Option<u16>) -> Option<StepName> {
@@ -337,7 +331,11 @@ impl Work<'_> {
     /// index says. That last, because it would write out what it holds back before many other statements.
     pub(crate) fn flush(&mut self) -> Result<(), LedgerError> {
         for running in self.memory.runs.values_mut().filter(|running| running.changed) {
-            running.run.write(self.conn)?;
+            if running.run.status == RunStatus::Running {
+                running.run.write_totals(self.conn)?;
+            } else {
+                running.run.write(self.conn)?;
+            }
             running.changed = false;
         }
         self.memory.runs.retain(|_, running| running.run.status == RunStatus::Running);
@@ -381,12 +379,24 @@ pub(crate) struct StoredRoute {
 }
 
 impl StoredRoute {
-    /// Writes the row, in place of the one with its key if there is one.
-    pub(crate) fn write(&self, conn: &Connection) -> Result<(), LedgerError> {
-        let values =
-            vec![self.key.into(), self.name.clone().into(), self.checkpoint.clone().into(), self.checkpoint_at.into()];
-        conn.prepare_cached("INSERT OR REPLACE INTO route VALUES (?, ?, ?, ?, ?)")?
-            .execute(params_from_iter(crate::seal::sealed("route", values)))?;
+    fn values(&self) -> Vec<Value> {
+        let (name, checkpoint) = (self.name.clone(), self.checkpoint.clone());
+        sealed("route", vec![self.key.into(), name.into(), checkpoint.into(), self.checkpoint_at.into()])
+    }
+
+    /// Makes the row.
+    fn insert(&self, conn: &Connection) -> Result<(), LedgerError> {
+        conn.prepare_cached("INSERT INTO route VALUES (?, ?, ?, ?, ?)")?.execute(params_from_iter(self.values()))?;
+        Ok(())
+    }
+
+    /// Changes the checkpoint in the row with this key and name.
+    pub(crate) fn write_checkpoint(&self, conn: &Connection) -> Result<(), LedgerError> {
+        // The name is checked and not set: the index over it stays as it is.
+        conn.prepare_cached(
+            "UPDATE route SET checkpoint = ?3, checkpoint_at = ?4, crc = ?5 WHERE key = ?1 AND name = ?2",
+        )?
+        .execute(params_from_iter(self.values()))?;
         Ok(())
     }
 

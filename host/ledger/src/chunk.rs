@@ -82,6 +82,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Chunk, LedgerError> {
     Ok(chunk)
 }
 
+/// Where a record is in the chunk from bytes, if it is there; reads no more of it than the ids.
+pub(crate) fn position(bytes: &[u8], id: &[u8]) -> Result<Option<usize>, LedgerError> {
+    let mut reader = Reader::new(bytes);
+    if reader.number()? != FORM {
+        return Err(damaged());
+    }
+    Ok(reader.column()?.iter().position(|one| one == id))
+}
+
 const BITS_A_RECORD: usize = 10;
 const PROBES: u64 = 7;
 
@@ -155,6 +164,10 @@ mod tests {
         }
         let filter = bloom(&chunk);
         assert!(chunk.ids.iter().all(|id| may_hold(&filter, id)));
+        for (index, id) in chunk.ids.iter().enumerate() {
+            assert_eq!(position(&bytes, id).unwrap(), Some(index));
+        }
+        assert_eq!(position(&bytes, b"order").unwrap(), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::chunk;
 use crate::error::LedgerError;
 use crate::inflight;
 use crate::pruned;
-use crate::reader::{CHUNK_COLUMNS, ChunkMeta, read_chunk};
+use crate::reader::{CHUNK_COLUMNS, ChunkMeta, read_chunk, read_chunk_with};
 use crate::record::{self, StoredRecord};
 use crate::run::{self, StoredBatch, Totals};
 use crate::task::TaskStanding;
@@ -211,7 +211,7 @@ fn in_chunk(conn: &Connection, stored: &StoredRecord) -> Result<bool, LedgerErro
     while let Some(row) = rows.next()? {
         let meta = ChunkMeta::read(row)?;
         let id = stored.id.as_bytes();
-        if chunk::may_hold(&meta.filter, id) && read_chunk(conn, meta.key)?.ids.iter().any(|one| one == id) {
+        if chunk::may_hold(&meta.filter, id) && read_chunk_with(conn, meta.key, id)?.is_some() {
             return Ok(true);
         }
     }

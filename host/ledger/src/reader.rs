@@ -14,7 +14,7 @@ mod types;
 
 pub use groups::FAILURE_GROUPS_MAX;
 pub use shown::{Redact, redact_json};
-pub(crate) use summary::{CHUNK_COLUMNS, ChunkMeta, read_chunk};
+pub(crate) use summary::{CHUNK_COLUMNS, ChunkMeta, read_chunk, read_chunk_with};
 pub use types::{
     AttemptDetail, ChunkEntry, Cursor, EventFilter, EventOrder, FailureGroup, FailureGroups, HandlerNumbers, InFlight,
     LoggedEvent, Page, RecordDetail, RecordFilter, RecordFound, RecordSummary, RollbackNumbers, RouteStanding,

@@ -4,33 +4,63 @@ use crate::error::LedgerError;
 use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
 
-fn feed(hasher: &mut crc32fast::Hasher, value: ValueRef<'_>) {
-    let (tag, bytes): (u8, &[u8]) = match value {
-        ValueRef::Null => (0, &[]),
-        ValueRef::Integer(number) => {
-            hasher.update(&[1]);
-            hasher.update(&number.to_le_bytes());
-            return;
-        }
-        ValueRef::Real(number) => {
-            hasher.update(&[2]);
-            hasher.update(&number.to_bits().to_le_bytes());
-            return;
-        }
-        ValueRef::Text(bytes) => (3, bytes),
-        ValueRef::Blob(bytes) => (4, bytes),
-    };
-    hasher.update(&[tag]);
-    hasher.update(&(bytes.len() as u64).to_le_bytes());
-    hasher.update(bytes);
+/// A checksum in the making.
+struct Sum {
+    hasher: crc32fast::Hasher,
+    /// What came and is not in `hasher` yet: many short pieces cost more there than one that is longer.
+    short: Vec<u8>,
 }
 
-/// A value of a column that a later format added counts with its position, and not at all while it is NULL: rows of
-/// earlier formats keep the checksum they were given.
-fn feed_later(hasher: &mut crc32fast::Hasher, position: usize, value: ValueRef<'_>) {
-    if value != ValueRef::Null {
-        hasher.update(&(position as u64).to_le_bytes());
-        feed(hasher, value);
+impl Sum {
+    const SHORT_BYTES: usize = 128;
+
+    fn of(table: &str) -> Self {
+        let mut sum = Self { hasher: crc32fast::Hasher::new(), short: Vec::with_capacity(4 * Self::SHORT_BYTES) };
+        sum.bytes(table.as_bytes());
+        sum
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        if bytes.len() < Self::SHORT_BYTES {
+            self.short.extend_from_slice(bytes);
+        } else {
+            self.hasher.update(&self.short);
+            self.short.clear();
+            self.hasher.update(bytes);
+        }
+    }
+
+    fn value(&mut self, value: ValueRef<'_>) {
+        let (tag, bytes): (u8, &[u8]) = match value {
+            ValueRef::Null => (0, &[]),
+            ValueRef::Integer(number) => {
+                self.bytes(&[1]);
+                return self.bytes(&number.to_le_bytes());
+            }
+            ValueRef::Real(number) => {
+                self.bytes(&[2]);
+                return self.bytes(&number.to_bits().to_le_bytes());
+            }
+            ValueRef::Text(bytes) => (3, bytes),
+            ValueRef::Blob(bytes) => (4, bytes),
+        };
+        self.bytes(&[tag]);
+        self.bytes(&(bytes.len() as u64).to_le_bytes());
+        self.bytes(bytes);
+    }
+
+    /// A value of a column that a later format added counts with its position, and not at all while it is NULL: rows of
+    /// earlier formats keep the checksum they were given.
+    fn later_value(&mut self, position: usize, value: ValueRef<'_>) {
+        if value != ValueRef::Null {
+            self.bytes(&(position as u64).to_le_bytes());
+            self.value(value);
+        }
+    }
+
+    fn finish(mut self) -> i64 {
+        self.hasher.update(&self.short);
+        i64::from(self.hasher.finalize())
     }
 }
 
@@ -42,15 +72,14 @@ pub(crate) fn sealed(table: &str, values: Vec<Value>) -> Vec<Value> {
 /// The same for a table whose last `later` columns were added by a later format.
 pub(crate) fn sealed_later(table: &str, mut values: Vec<Value>, later: usize) -> Vec<Value> {
     let first = values.len().saturating_sub(later);
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(table.as_bytes());
+    let mut sum = Sum::of(table);
     for value in &values[..first] {
-        feed(&mut hasher, ValueRef::from(value));
+        sum.value(ValueRef::from(value));
     }
     for (position, value) in values[first..].iter().enumerate() {
-        feed_later(&mut hasher, position, ValueRef::from(value));
+        sum.later_value(position, ValueRef::from(value));
     }
-    values.push(Value::Integer(i64::from(hasher.finalize())));
+    values.push(Value::Integer(sum.finish()));
     values
 }
 
@@ -62,15 +91,14 @@ pub(crate) fn check(table: &str, row: &Row<'_>, columns: usize) -> Result<(), Le
 /// The same for a table whose last `later` columns before the checksum were added by a later format.
 pub(crate) fn check_later(table: &str, row: &Row<'_>, columns: usize, later: usize) -> Result<(), LedgerError> {
     let first = columns.saturating_sub(later);
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(table.as_bytes());
+    let mut sum = Sum::of(table);
     for index in 0..first {
-        feed(&mut hasher, row.get_ref(index)?);
+        sum.value(row.get_ref(index)?);
     }
     for position in 0..columns - first {
-        feed_later(&mut hasher, position, row.get_ref(first + position)?);
+        sum.later_value(position, row.get_ref(first + position)?);
     }
-    if row.get_ref(columns)? == ValueRef::Integer(i64::from(hasher.finalize())) {
+    if row.get_ref(columns)? == ValueRef::Integer(sum.finish()) {
         return Ok(());
     }
     let key = match row.get_ref(0)? {

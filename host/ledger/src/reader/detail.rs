@@ -2,13 +2,12 @@
 
 use super::log::read_logged;
 use super::summary::{
-    CHUNK_COLUMNS, ChunkMeta, Names, UnderWay, chunk_applied, chunk_summary, flight_summary, read_chunk, route_key,
-    row_summary,
+    CHUNK_COLUMNS, ChunkMeta, Names, UnderWay, chunk_applied, chunk_summary, flight_summary, read_chunk_with,
+    route_key, row_summary,
 };
 use super::types::{
     AttemptDetail, ChunkEntry, InFlight, LoggedEvent, RecordDetail, RecordFound, RecordSummary, TaskDetail,
 };
-use crate::chunk;
 use crate::error::LedgerError;
 use crate::inflight::{Inflight, Kind};
 use crate::record;
@@ -75,15 +74,12 @@ fn chunks_with(
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let filter = row.get_ref(7)?.as_blob().unwrap_or_default();
-        if route.is_some_and(|route| row.get_ref(2).ok().and_then(|v| v.as_i64().ok()) != Some(route))
-            || !chunk::may_hold(filter, id.0.as_bytes())
-        {
+        let of_route = |route| row.get::<_, i64>(2).is_ok_and(|found| found == route);
+        if !ChunkMeta::may_hold(row, id.0.as_bytes())? || !route.is_none_or(of_route) {
             continue;
         }
         let meta = ChunkMeta::read(row)?;
-        let chunk = read_chunk(conn, meta.key)?;
-        if let Some(index) = chunk.ids.iter().position(|one| one == id.0.as_bytes()) {
+        if let Some((chunk, index)) = read_chunk_with(conn, meta.key, id.0.as_bytes())? {
             let summary = chunk_summary(conn, names, &meta, &chunk, index)?;
             let entry = ChunkEntry {
                 run: summary.run.clone(),

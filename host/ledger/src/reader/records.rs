@@ -2,10 +2,10 @@
 
 use super::PAGE_MAX;
 use super::summary::{
-    CHUNK_COLUMNS, ChunkMeta, Names, UnderWay, chunk_summary, flight_summary, read_chunk, route_key, row_summary,
+    CHUNK_COLUMNS, ChunkMeta, Names, UnderWay, chunk_summary, flight_summary, read_chunk, read_chunk_with, route_key,
+    row_summary,
 };
 use super::types::{Cursor, Page, Place, RecordFilter, RecordSummary, other_list};
-use crate::chunk;
 use crate::error::LedgerError;
 use crate::record::{self, StoredRecord};
 use crate::run;
@@ -314,10 +314,12 @@ impl<'a> Question<'a> {
         let mut rows = statement.query(params_from_iter(values))?;
         while !self.full() {
             let Some(row) = rows.next()? else { break };
-            let meta = ChunkMeta::read(row)?;
-            if self.filter.id.as_ref().is_some_and(|id| !chunk::may_hold(&meta.filter, id.0.as_bytes())) {
+            if let Some(id) = &self.filter.id
+                && !ChunkMeta::may_hold(row, id.0.as_bytes())?
+            {
                 continue;
             }
+            let meta = ChunkMeta::read(row)?;
             let begin = if meta.key == key { usize::try_from(index + 1).unwrap_or(0) } else { 0 };
             self.one_chunk(&meta, begin)?;
         }
@@ -325,7 +327,12 @@ impl<'a> Question<'a> {
     }
 
     fn one_chunk(&mut self, meta: &ChunkMeta, begin: usize) -> Result<(), LedgerError> {
-        let chunk = read_chunk(self.conn, meta.key)?;
+        let wanted = self.filter.id.as_ref().map(|id| read_chunk_with(self.conn, meta.key, id.0.as_bytes()));
+        let (chunk, begin) = match wanted.transpose()? {
+            Some(None) => return Ok(()),
+            Some(Some((chunk, index))) => (chunk, begin.max(index)),
+            None => (read_chunk(self.conn, meta.key)?, begin),
+        };
         for index in begin..chunk.ids.len() {
             if self.full() {
                 break;

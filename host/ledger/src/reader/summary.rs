@@ -89,6 +89,13 @@ pub(crate) struct ChunkMeta {
 pub(crate) const CHUNK_COLUMNS: &str = "c.key, c.run, c.route, c.batch, c.at, c.ok, c.dropped, c.filter, c.crc";
 
 impl ChunkMeta {
+    /// Whether the chunk of a row as selected by [`CHUNK_COLUMNS`] may hold this id. The checksum is looked at first: a
+    /// bit that flips in the filter must not hide a record.
+    pub(super) fn may_hold(row: &Row<'_>, id: &[u8]) -> Result<bool, LedgerError> {
+        check("chunk", row, 8)?;
+        Ok(chunk::may_hold(row.get_ref(7)?.as_blob().map_err(rusqlite::Error::from)?, id))
+    }
+
     /// A row as selected by [`CHUNK_COLUMNS`].
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, LedgerError> {
         check("chunk", row, 8)?;
@@ -107,13 +114,26 @@ impl ChunkMeta {
 
 /// The records of a chunk.
 pub(crate) fn read_chunk(conn: &Connection, key: i64) -> Result<Chunk, LedgerError> {
+    chunk::decode(&read_plain(conn, key)?)
+}
+
+/// The records of a chunk, if this one is among them, and where. Its filter lets through one id in a hundred that is
+/// not: most of the chunks that are looked into are left again after their ids.
+pub(crate) fn read_chunk_with(conn: &Connection, key: i64, id: &[u8]) -> Result<Option<(Chunk, usize)>, LedgerError> {
+    let plain = read_plain(conn, key)?;
+    let position = chunk::position(&plain, id)?;
+    position.map(|position| Ok((chunk::decode(&plain)?, position))).transpose()
+}
+
+/// A chunk as it was before it was compressed.
+fn read_plain(conn: &Connection, key: i64) -> Result<Vec<u8>, LedgerError> {
     let mut statement = conn.prepare_cached("SELECT key, size, body, crc FROM chunk_data WHERE key = ?1")?;
     let mut rows = statement.query([key])?;
     let Some(row) = rows.next()? else {
         return Err(LedgerError::Damaged { what: format!("the records of the chunk with key {key} are missing") });
     };
     check("chunk_data", row, 3)?;
-    chunk::decode(&unpack(&row.get::<_, Vec<u8>>(2)?, row.get(1)?)?)
+    unpack(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?, row.get(1)?)
 }
 
 /// What destinations gave back for one record of a chunk.

@@ -36,7 +36,10 @@ pub(crate) fn validate(chunk: &Chunk) -> Result<(), LedgerError> {
 
 /// The chunk as bytes, not yet compressed.
 pub(crate) fn encode(chunk: &Chunk) -> Vec<u8> {
-    let mut writer = Writer::default();
+    let columns = chunk.columns.iter().flat_map(|c| [c.target_ids.as_ref(), c.receipts.as_ref()]).flatten();
+    let bytes: usize = columns.chain(chunk.payloads.as_ref()).chain([&chunk.ids]).map(|c| c.data().len()).sum();
+    // Two numbers a value and column, and one for the step.
+    let mut writer = Writer(Vec::with_capacity(bytes + chunk.ids.len() * (4 + 4 * chunk.columns.len()) + 64));
     writer.number(FORM);
     writer.column(&chunk.ids);
     let statuses: Vec<u8> = chunk.statuses.iter().map(|&s| u8::from(s == Status::Dropped)).collect();

@@ -24,7 +24,8 @@ impl Writer {
     /// A column whose values begin alike, as ids do: each says how much it shares with the one before.
     pub(crate) fn column(&mut self, column: &Column) {
         self.number(column.len() as u64);
-        let (mut shared, mut rest, mut data) = (Self::default(), Self::default(), Vec::new());
+        let lengths = || Self(Vec::with_capacity(column.len()));
+        let (mut shared, mut rest, mut data) = (lengths(), lengths(), Vec::with_capacity(column.data().len()));
         let mut before: &[u8] = &[];
         for value in column.iter() {
             let same = before.iter().zip(value).take_while(|(a, b)| a == b).count();

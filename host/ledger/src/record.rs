@@ -7,7 +7,9 @@ use crossdock_engine::ports::{Applied, Payload, RecordRow};
 use crossdock_model::{Failure, RecordId, RunId, Status, StepName, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use std::cell::RefCell;
 use std::sync::LazyLock;
+use zstd::bulk::Decompressor;
 
 /// The columns of table `record`, in the order in which their checksum is made.
 pub(crate) const COLUMNS: &str = "r.key, r.route, r.id, r.parent, r.status, r.step, r.generation, r.attempts, r.spent, \
@@ -332,6 +334,11 @@ pub(crate) fn unpack_payload(row: &Row<'_>) -> Result<Vec<u8>, LedgerError> {
     if row.get::<_, bool>(1)? { unpack(&body, row.get(2)?) } else { Ok(body) }
 }
 
+thread_local! {
+    /// Used again: its tables cost more to make than a chunk to decompress.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// The largest value that was compressed, as it was before: room is made for as much as a row says. Batches and plans
 /// stay far below.
 const UNPACKED_MAX_BYTES: usize = 1 << 30;
@@ -339,7 +346,13 @@ const UNPACKED_MAX_BYTES: usize = 1 << 30;
 /// What was compressed to `body` and had `size` bytes before.
 pub(crate) fn unpack(body: &[u8], size: i64) -> Result<Vec<u8>, LedgerError> {
     let size = usize::try_from(size).ok().filter(|size| *size <= UNPACKED_MAX_BYTES).ok_or_else(|| damaged("size"))?;
-    let plain = zstd::bulk::decompress(body, size).map_err(|_| damaged("compressed block"))?;
+    let plain = DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(Decompressor::new()?),
+        };
+        decompressor.decompress(body, size).map_err(|_| damaged("compressed block"))
+    })?;
     if plain.len() == size { Ok(plain) } else { Err(damaged("compressed block")) }
 }
 

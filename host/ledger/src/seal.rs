@@ -8,25 +8,30 @@ use rusqlite::types::{Value, ValueRef};
 struct Sum {
     hasher: crc32fast::Hasher,
     /// What came and is not in `hasher` yet: many short pieces cost more there than one that is longer.
-    short: Vec<u8>,
+    short: [u8; Self::SHORT_BYTES],
+    length: usize,
 }
 
 impl Sum {
-    const SHORT_BYTES: usize = 128;
+    const SHORT_BYTES: usize = 256;
 
     fn of(table: &str) -> Self {
-        let mut sum = Self { hasher: crc32fast::Hasher::new(), short: Vec::with_capacity(4 * Self::SHORT_BYTES) };
+        let mut sum = Self { hasher: crc32fast::Hasher::new(), short: [0; Self::SHORT_BYTES], length: 0 };
         sum.bytes(table.as_bytes());
         sum
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        if bytes.len() < Self::SHORT_BYTES {
-            self.short.extend_from_slice(bytes);
-        } else {
-            self.hasher.update(&self.short);
-            self.short.clear();
-            self.hasher.update(bytes);
+        if self.short.len() - self.length < bytes.len() {
+            self.hasher.update(&self.short[..self.length]);
+            self.length = 0;
+        }
+        match self.short.get_mut(self.length..self.length + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.length += bytes.len();
+            }
+            None => self.hasher.update(bytes),
         }
     }
 
@@ -59,7 +64,7 @@ impl Sum {
     }
 
     fn finish(mut self) -> i64 {
-        self.hasher.update(&self.short);
+        self.hasher.update(&self.short[..self.length]);
         i64::from(self.hasher.finalize())
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::made::Maker;
 use crate::table::{Row, Samples, Took};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use crossdock_bench::Usage;
 use crossdock_engine::ports::{BatchCommit, Ledger as _};
 use crossdock_ledger::{LedgerStore, OpenOptions};
@@ -27,9 +27,13 @@ pub(crate) struct Sizes {
     pub(crate) acknowledgements: u64,
 }
 
+/// How a commit moves the checkpoint.
+const MOVE_CHECKPOINT: &str = "UPDATE route SET checkpoint = ?2, checkpoint_at = ?3, crc = ?4 WHERE key = ?1";
+
 /// The rows that a ledger holds, in the order in which they were written: statement and values.
 struct Rows {
     schema: Vec<String>,
+    route: Vec<Value>,
     statements: Vec<String>,
     /// By table, then by row.
     values: Vec<Vec<Vec<Value>>>,
@@ -42,7 +46,7 @@ fn ledger(folder: &Path) -> Result<LedgerStore> {
 /// The rows that the ledger made of these commits.
 fn rows_of(folder: &Path) -> Result<Rows> {
     let conn = Connection::open(folder.join("ledger.db"))?;
-    let sql = "SELECT sql FROM sqlite_schema WHERE tbl_name IN ('batch', 'chunk', 'chunk_data', 'event') \
+    let sql = "SELECT sql FROM sqlite_schema WHERE tbl_name IN ('batch', 'chunk', 'chunk_data', 'event', 'route') \
         AND sql IS NOT NULL ORDER BY type DESC";
     let schema = conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     let (mut statements, mut values) = (Vec::new(), Vec::new());
@@ -53,10 +57,11 @@ fn rows_of(folder: &Path) -> Result<Rows> {
         let rows = statement.query_map([], |row| (0..columns).map(|column| row.get(column)).collect())?;
         values.push(rows.collect::<rusqlite::Result<_>>()?);
     }
-    Ok(Rows { schema, statements, values })
+    let route = conn.query_row("SELECT * FROM route", [], |row| (0..5).map(|column| row.get(column)).collect())?;
+    Ok(Rows { schema, route, statements, values })
 }
 
-/// Writes the rows of so many commits a transaction; says how many transactions that were.
+/// Writes the rows of so many commits, in so many transactions.
 fn bare_loop(folder: &Path, rows: &Rows, commits: u64, transactions: u64) -> Result<Took> {
     let mut conn = Connection::open(folder.join("bare.db"))?;
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -66,6 +71,8 @@ fn bare_loop(folder: &Path, rows: &Rows, commits: u64, transactions: u64) -> Res
     for sql in &rows.schema {
         conn.execute_batch(sql)?;
     }
+    conn.execute("INSERT INTO route VALUES (?, ?, ?, ?, ?)", rusqlite::params_from_iter(&rows.route))?;
+    let [key, _, checkpoint, at, crc] = &rows.route[..] else { bail!("a route has other columns") };
     let commits = usize::try_from(commits)?;
     let each = commits.div_ceil(usize::try_from(transactions.max(1))?);
     let begun = Usage::begin();
@@ -77,6 +84,7 @@ fn bare_loop(folder: &Path, rows: &Rows, commits: u64, transactions: u64) -> Res
                     transaction.prepare_cached(sql)?.execute(rusqlite::params_from_iter(row))?;
                 }
             }
+            transaction.prepare_cached(MOVE_CHECKPOINT)?.execute([key, checkpoint, at, crc])?;
         }
         transaction.commit()?;
     }

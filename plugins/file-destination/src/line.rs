@@ -1,7 +1,7 @@
 //! Lines of the file: how they are written, and how ours are recognised.
 
 use crossdock_sdk::Failure;
-use serde::de::IgnoredAny;
+use crossdock_sdk::json::{Value, push_text};
 
 /// An idempotency key: 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,16 +69,23 @@ pub(crate) fn may_be_torn(head: &[u8]) -> bool {
 /// # Errors
 /// The payload is not text. Nothing was written then.
 pub(crate) fn push_envelope(out: &mut Vec<u8>, key: &str, id: &str, payload: &[u8]) -> Result<(), Failure> {
-    let text = text_of(payload)?;
-    out.extend_from_slice(WRITTEN);
-    out.extend_from_slice(key.as_bytes());
-    out.extend_from_slice(b"\",\"id\":");
-    push_string(out, id);
-    out.extend_from_slice(b",\"record\":");
-    if is_json(text) {
-        push_one_line(out, text.trim_ascii());
-    } else {
-        push_string(out, text);
+    let begin = |out: &mut Vec<u8>| {
+        out.extend_from_slice(WRITTEN);
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(b"\",\"id\":");
+        push_text(out, id);
+        out.extend_from_slice(b",\"record\":");
+    };
+    match Value::parse(payload) {
+        Ok(value) => {
+            begin(out);
+            push_one_line(out, value.raw());
+        }
+        Err(_) => {
+            let text = text_of(payload)?;
+            begin(out);
+            push_text(out, text);
+        }
     }
     out.extend_from_slice(b"}\n");
     Ok(())
@@ -89,7 +96,7 @@ pub(crate) fn push_undo(out: &mut Vec<u8>, key: &str, id: &str) {
     out.extend_from_slice(UNDONE);
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\",\"id\":");
-    push_string(out, id);
+    push_text(out, id);
     out.extend_from_slice(b"}\n");
 }
 
@@ -99,12 +106,12 @@ pub(crate) fn push_undo(out: &mut Vec<u8>, key: &str, id: &str) {
 /// It does not fit on one line. Nothing was written then.
 pub(crate) fn push_payload(out: &mut Vec<u8>, payload: &[u8]) -> Result<(), Failure> {
     if memchr::memchr2(b'\n', b'\r', payload).is_some() {
-        let text = text_of(payload)?;
-        if !is_json(text) {
+        let Ok(value) = Value::parse(payload) else {
+            text_of(payload)?;
             let message = "the payload has several lines and is no JSON: it cannot be one line of the file";
             return Err(Failure::new("several-lines", message));
-        }
-        push_one_line(out, text.trim_ascii());
+        };
+        push_one_line(out, value.raw());
     } else {
         out.extend_from_slice(payload);
     }
@@ -119,10 +126,6 @@ fn text_of(payload: &[u8]) -> Result<&str, Failure> {
     })
 }
 
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok()
-}
-
 /// JSON on one line: line ends can only stand between its parts, where a blank means the same.
 fn push_one_line(out: &mut Vec<u8>, json: &str) {
     let start = out.len();
@@ -131,12 +134,6 @@ fn push_one_line(out: &mut Vec<u8>, json: &str) {
     if memchr::memchr2(b'\n', b'\r', written).is_some() {
         written.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
     }
-}
-
-/// Text as a JSON string.
-fn push_string(out: &mut Vec<u8>, text: &str) {
-    // Writing to a vector cannot fail.
-    let _ = serde_json::to_writer(out, text);
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What must hold for a record.
 
 use crate::convert::number_of;
-use crate::input::{Document, Pointer, Shape, Value, excerpt};
+use crate::input::{Document, Kind, Pointer, Value, excerpt, is_blank};
 use crossdock_sdk::Failure;
 use rust_decimal::Decimal;
 use std::cmp::Ordering;
@@ -37,10 +37,10 @@ pub(crate) enum Constant {
 
 impl Constant {
     fn is(&self, value: Value<'_>) -> bool {
-        match (self, value.shape()) {
-            (Self::Text(text), Shape::Text) => value.plain().is_some_and(|plain| plain == text.as_str()),
-            (Self::Number(number), Shape::Number) => number_of(value, false) == Some(*number),
-            (Self::Boolean(truth), Shape::Boolean) => value.raw() == if *truth { "true" } else { "false" },
+        match (self, value.kind()) {
+            (Self::Text(text), Kind::Text) => value.plain().is_some_and(|plain| plain == text.as_str()),
+            (Self::Number(number), Kind::Number) => number_of(value, false) == Some(*number),
+            (Self::Boolean(truth), Kind::Boolean) => value.raw() == if *truth { "true" } else { "false" },
             _ => false,
         }
     }
@@ -60,7 +60,7 @@ impl Condition {
     /// # Errors
     /// A value that is to be compared with a number is none.
     pub(crate) fn holds(&self, record: &Document<'_>, blank_is_missing: bool) -> Result<bool, Failure> {
-        let find = |pointer: &Pointer| record.find(pointer).filter(|value| !(blank_is_missing && value.is_blank()));
+        let find = |pointer: &Pointer| record.find(pointer).filter(|value| !(blank_is_missing && is_blank(*value)));
         let holds = match &self.test {
             Test::OneOf(pointer, constants) => match find(pointer) {
                 Some(value) => constants.iter().any(|constant| constant.is(value)),

@@ -1,9 +1,10 @@
 //! From a value as it came to the JSON text that goes out.
 
 use crate::date::DateFormats;
-use crate::input::{Shape, Value};
+use crate::input::{Kind, Value};
 use crate::number;
 use crate::settings::Round;
+use crossdock_sdk::json::push_text;
 use rust_decimal::{Decimal, RoundingStrategy};
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -39,17 +40,17 @@ fn refuse(code: &'static str, message: impl Into<String>) -> Refusal {
 impl Conversion {
     /// Writes the converted value as JSON.
     pub(crate) fn convert(&self, value: Value<'_>, trim: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        let text = value.shape() == Shape::Text;
+        let text = value.kind() == Kind::Text;
         match self {
             // Text that stays text keeps its escapes, so it need not be looked at.
             Self::AsIs if !(trim && text) => out.extend_from_slice(value.raw().as_bytes()),
             Self::Text if text && !trim => out.extend_from_slice(value.raw().as_bytes()),
             Self::AsIs | Self::Text => {
                 let plain = plain(value, trim).ok_or_else(|| refuse("not-text", "the value is no text"))?;
-                write_text(&plain, out);
+                push_text(out, &plain);
             }
-            Self::Number if !text => match value.shape() {
-                Shape::Number => out.extend_from_slice(value.raw().as_bytes()),
+            Self::Number if !text => match value.kind() {
+                Kind::Number => out.extend_from_slice(value.raw().as_bytes()),
                 _ => return Err(not_a_number()),
             },
             Self::Number => write_shown(&number_of(value, trim).ok_or_else(not_a_number)?, out),
@@ -58,7 +59,7 @@ impl Conversion {
                 let decimal = number_of(value, trim).ok_or_else(not_a_number)?;
                 let decimal = scale.map_or(Ok(decimal), |scale| with_scale(decimal, scale, *round))?;
                 if *as_text {
-                    write_text(&decimal.to_string(), out);
+                    push_text(out, &decimal.to_string());
                 } else {
                     write_shown(&decimal, out);
                 }
@@ -71,7 +72,7 @@ impl Conversion {
             Self::Date(formats) => {
                 let date = plain(value, trim).and_then(|text| formats.convert(&text));
                 let date = date.ok_or_else(|| refuse("not-a-date", "the value is no date in the expected format"))?;
-                write_text(&date, out);
+                push_text(out, &date);
             }
         }
         Ok(())
@@ -80,7 +81,7 @@ impl Conversion {
 
 /// A number, or text that is one.
 pub(crate) fn number_of(value: Value<'_>, trim: bool) -> Option<Decimal> {
-    if value.shape() == Shape::Boolean {
+    if value.kind() == Kind::Boolean {
         return None;
     }
     number::parse(&plain(value, trim)?)
@@ -137,12 +138,6 @@ fn plain(value: Value<'_>, trim: bool) -> Option<Cow<'_, str>> {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
         Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
     })
-}
-
-/// Writes JSON text.
-pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
-    // Writing text to memory cannot fail.
-    let _ = serde_json::to_writer(out, text);
 }
 
 fn write_shown(value: &impl std::fmt::Display, out: &mut Vec<u8>) {

@@ -1,9 +1,9 @@
 //! The transformer.
 
-use crate::convert::write_text;
-use crate::input::{Document, Pointer, Value, excerpt};
+use crate::input::{Document, Kind, Pointer, Value, excerpt, is_blank};
 use crate::plan::{Absent, Content, Object, Plan};
 use crate::settings::Settings;
+use crossdock_sdk::json::push_text;
 use crossdock_sdk::{CallError, Description, Failure, Output, Record, Transform, Transformer};
 
 /// The plugin `map`.
@@ -71,14 +71,15 @@ impl Plan {
         if let Some(named) = &self.named {
             // Over the closing brace again.
             out.pop();
-            for (name, value) in record.members() {
+            for member in record.members() {
+                let name = &*member.name();
                 let taken = named.iter().any(|known| known == name)
                     || self.object.members.iter().any(|member| member.name == name);
                 if !taken {
                     separate(begin, out);
-                    write_text(name, out);
+                    push_text(out, name);
                     out.push(b':');
-                    out.extend_from_slice(value.raw().as_bytes());
+                    out.extend_from_slice(member.value.raw().as_bytes());
                 }
             }
             out.push(b'}');
@@ -127,10 +128,11 @@ impl Plan {
             },
             Content::Each { from, absent, object } => match self.find(input, from) {
                 Some(value) => {
-                    let not_a_list = || blame("not-a-list", "the value is no list".to_owned(), place, from, value);
-                    let elements = value.elements().ok_or_else(not_a_list)?;
+                    if value.kind() != Kind::List {
+                        return Err(blame("not-a-list", "the value is no list".to_owned(), place, from, value));
+                    }
                     out.push(b'[');
-                    for (index, element) in elements.into_iter().enumerate() {
+                    for (index, element) in value.elements().enumerate() {
                         if index > 0 {
                             out.push(b',');
                         }
@@ -146,7 +148,7 @@ impl Plan {
     }
 
     fn find<'a>(&self, input: &Document<'a>, from: &Pointer) -> Option<Value<'a>> {
-        input.find(from).filter(|value| !(self.blank_is_missing && value.is_blank()))
+        input.find(from).filter(|value| !(self.blank_is_missing && is_blank(*value)))
     }
 }
 

@@ -1,11 +1,12 @@
 //! The settings as meant: checked, and prepared so that little is left to do for each record.
 
 use crate::condition::{Condition, Constant, Test};
-use crate::convert::{Conversion, write_text};
+use crate::convert::Conversion;
 use crate::date::DateFormats;
 use crate::input::{Document, Pointer, excerpt};
 use crate::number;
 use crate::settings::{self, Field, Kind, Number, Rule, Settings, Table, WrittenAs};
+use crossdock_sdk::json::push_text;
 use crossdock_sdk::{CallError, Failure};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -140,7 +141,7 @@ impl Object {
         let member = |(name, field): (String, Field)| {
             let content = content(field, &under(place, &name))?;
             let mut start = Vec::new();
-            write_text(&name, &mut start);
+            push_text(&mut start, &name);
             start.push(b':');
             Ok(Member { name, start, content })
         };

@@ -1,8 +1,6 @@
 //! JSON: written for lines with fields, looked into for lines that are JSON already.
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-use std::fmt;
+use crossdock_sdk::json::{Members, Value};
 
 /// The names of columns, ready to be written in front of their values.
 #[derive(Debug)]
@@ -70,102 +68,34 @@ impl FieldPath {
     }
 }
 
-/// Checks that a line is one JSON object, and finds the JSON text of some of its fields. If a name occurs twice
-/// the last one counts.
+/// Checks that a line is one JSON object, and finds the values of some of its fields. If a name occurs twice the last
+/// one counts.
 ///
 /// # Errors
 /// What is wrong with the line, in a few words.
 pub(crate) fn look_into<'a>(
     line: &'a str,
     paths: &[FieldPath],
-    found: &mut Vec<Option<&'a str>>,
+    found: &mut Vec<Option<Value<'a>>>,
 ) -> Result<(), String> {
     found.clear();
     found.resize(paths.len(), None);
-    object(line, &mut |name| paths.iter().any(|path| path.first() == name), &mut |name, value| {
-        for (path, place) in paths.iter().zip(found.iter_mut()).filter(|(path, _)| path.first() == name) {
-            *place = descend(value, path.0.get(1..).unwrap_or_default());
+    let Some(members) = Members::scan_text(line) else {
+        return Err(match Value::parse(line.as_bytes()) {
+            Ok(_) => "it is no object".to_owned(),
+            Err(error) => error.to_string(),
+        });
+    };
+    for member in members {
+        let member = member.map_err(|error| error.to_string())?;
+        for (path, place) in paths.iter().zip(found.iter_mut()).filter(|(path, _)| member.is(path.first())) {
+            *place = descend(member.value, path.0.get(1..).unwrap_or_default());
         }
-    })
+    }
+    Ok(())
 }
 
 /// The value within a value.
-fn descend<'a>(value: &'a str, path: &[String]) -> Option<&'a str> {
-    let Some((first, rest)) = path.split_first() else { return Some(value) };
-    let mut found = None;
-    object(value, &mut |name| name == first, &mut |_, value| found = Some(value)).ok()?;
-    descend(found?, rest)
-}
-
-/// The text of a JSON string, number or boolean; nothing else can be part of an id.
-pub(crate) fn scalar(value: &str) -> Option<std::borrow::Cow<'_, str>> {
-    match value.as_bytes().first()? {
-        b'"' if !value.contains('\\') => value.get(1..value.len() - 1).map(Into::into),
-        b'"' => serde_json::from_str::<String>(value).ok().map(Into::into),
-        b'{' | b'[' | b'n' => None,
-        _ => Some(value.into()),
-    }
-}
-
-/// Goes through an object: `wants` says which values are given to `take`.
-fn object<'a>(
-    text: &'a str,
-    wants: &mut dyn FnMut(&str) -> bool,
-    take: &mut dyn FnMut(&str, &'a str),
-) -> Result<(), String> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let walked = reader.deserialize_map(Walk { wants, take }).and_then(|()| reader.end());
-    walked.map_err(|error| {
-        let (text, column) = (error.to_string(), error.column());
-        let what = text.strip_suffix(&format!(" at line {} column {column}", error.line())).unwrap_or(&text);
-        format!("{what} at column {column}")
-    })
-}
-
-struct Walk<'w, 'a> {
-    wants: &'w mut dyn FnMut(&str) -> bool,
-    take: &'w mut dyn FnMut(&str, &'a str),
-}
-
-impl<'a> Visitor<'a> for Walk<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key_seed(Name(self.wants))? {
-            match name {
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-                Some(name) => (self.take)(&name, map.next_value::<&'a RawValue>()?.get()),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A name, kept only if its value is wanted.
-struct Name<'w>(&'w mut dyn FnMut(&str) -> bool);
-
-impl<'a> DeserializeSeed<'a> for Name<'_> {
-    type Value = Option<String>;
-
-    fn deserialize<D: Deserializer<'a>>(self, reader: D) -> Result<Option<String>, D::Error> {
-        reader.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Option<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Option<String>, E> {
-        Ok((self.0)(name).then(|| name.to_owned()))
-    }
+fn descend<'a>(value: Value<'a>, path: &[String]) -> Option<Value<'a>> {
+    path.iter().try_fold(value, |value, name| value.get(name))
 }

@@ -7,6 +7,7 @@ use crate::ids::{self, Occurrences};
 use crate::json::{self, FieldPath, Keys};
 use crate::lines::{Frame, Framing, Kind, Lines};
 use crate::settings::{Plan, Shape, check_names};
+use crossdock_sdk::json::Value;
 use crossdock_sdk::{CallError, Failure, Page};
 use std::fs::File;
 use std::hash::Hasher;
@@ -355,7 +356,7 @@ impl Parser {
         json::look_into(line, &self.id_paths, &mut found)
             .map_err(|why| ("not-json", format!("it is not a JSON object: {why}")))?;
         for (index, value) in found.into_iter().enumerate() {
-            let value = value.and_then(json::scalar).filter(|value| !value.is_empty());
+            let value = value.and_then(Value::plain).filter(|value| !value.is_empty());
             let Some(value) = value else { return Err(no_id(plan, index)) };
             add_value(plan, &mut self.id, index, value.as_bytes());
         }

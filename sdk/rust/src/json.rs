@@ -1,49 +1,31 @@
-//! JSON in, with failures that name the place.
+//! JSON by its text: for plugins that look at a few fields of a record and pass the rest on as it is.
+//!
+//! [`Record::json`](crate::Record::json) turns a record into your own type, which is the simplest. A plugin that handles
+//! millions of records can do without that: [`Value::parse`] checks once that a payload is JSON, without making anything
+//! of it, and everything found in it afterwards is a piece of that text. Numbers keep their digits, texts their escapes,
+//! and nothing is copied.
+//!
+//! ```
+//! use crossdock_sdk::json::{Kind, Value};
+//!
+//! let order = Value::parse(br#"{ "id": "A-1", "total": 12.50, "lines": [{ "sku": "x" }, { "sku": "y" }] }"#)?;
+//! assert_eq!(order.get("id").and_then(|id| id.text()).as_deref(), Some("A-1"));
+//! assert_eq!(order.get("total").map(|total| total.raw()), Some("12.50"));
+//! let lines = order.get("lines").filter(|lines| lines.kind() == Kind::List);
+//! let skus: Vec<_> = lines.into_iter().flat_map(|lines| lines.elements()).filter_map(|line| line.get("sku")).collect();
+//! assert_eq!(skus.len(), 2);
+//! assert!(Value::parse(b"{ \"id\": }").is_err());
+//! # Ok::<(), crossdock_sdk::json::Invalid>(())
+//! ```
 
-use crate::failure::Failure;
-use serde::Deserialize;
-use serde_path_to_error::{Path, Segment};
+mod members;
+mod scan;
+mod typed;
+mod value;
+mod write;
 
-/// Reads JSON.
-///
-/// The common case costs nothing extra: only when it fails the text is read a second time, keeping
-/// track of where it stands.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Failure> {
-    serde_json::from_slice(text).map_err(|error| explain::<T>(text, &error))
-}
-
-#[cold]
-fn explain<'a, T: Deserialize<'a>>(text: &'a [u8], error: &serde_json::Error) -> Failure {
-    if !error.is_data() {
-        return Failure::new("not-json", format!("the payload is not JSON: {error}"));
-    }
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    let (pointer, message) = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
-        Err(error) => (pointer(error.path()), without_place(error.inner())),
-        Ok(_) => (String::new(), without_place(error)),
-    };
-    Failure::new("unexpected-json", format!("the payload has another shape than expected: {message}")).pointer(pointer)
-}
-
-/// The message of an error without "at line 1 column 5", which says nothing where a pointer stands.
-pub(crate) fn without_place(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    message.strip_suffix(&place).map_or(message.clone(), str::to_owned)
-}
-
-/// An RFC 6901 pointer to a place in a JSON text.
-pub(crate) fn pointer(path: &Path) -> String {
-    let mut pointer = String::new();
-    for segment in path.iter() {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } | Segment::Enum { variant: key } => {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
-            Segment::Unknown => {}
-        }
-    }
-    pointer
-}
+pub use members::{Member, Members, Object};
+pub use scan::Invalid;
+pub(crate) use typed::{parse, pointer, without_place};
+pub use value::{Elements, Kind, Value};
+pub use write::push_text;

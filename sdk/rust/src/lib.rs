@@ -74,7 +74,7 @@ mod describe;
 pub mod export;
 mod failure;
 mod imports;
-mod json;
+pub mod json;
 mod record;
 pub mod rest;
 mod roles;

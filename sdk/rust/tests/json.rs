@@ -124,6 +124,11 @@ fn depth_has_a_limit() {
     let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
     assert!(Value::parse(nested(128).as_bytes()).is_ok());
     assert!(Value::parse(nested(129).as_bytes()).unwrap_err().to_string().contains("too deep"));
+    let member = |depth: usize| format!("{{\"a\":{}}}", nested(depth));
+    check(member(127).as_bytes());
+    let deep = member(128);
+    assert!(Value::parse(deep.as_bytes()).unwrap_err().to_string().contains("too deep"));
+    assert!(Members::scan(deep.as_bytes()).unwrap().unwrap().any(|member| member.is_err()));
     let objects = format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
     assert!(Value::parse(objects.as_bytes()).unwrap_err().to_string().contains("too deep"));
 }

@@ -107,7 +107,7 @@ impl<'a> Members<'a> {
         let length = self.text.len();
         let raw_name = self.text.get(length - name.len()..length - behind.len() - 1).unwrap_or_default();
         let value = scan::colon(behind)?;
-        let behind = scan::value(value)?;
+        let behind = scan::value(value, 1)?;
         self.rest = scan::blank(behind);
         self.next = Next::Further;
         Ok(Some(Member { raw_name, escaped, value: Value::between(self.text, value, behind) }))

@@ -189,7 +189,6 @@ pub(super) fn colon(rest: &[u8]) -> Scanned<'_> {
 }
 
 /// The objects and lists that are open: a bit each, the innermost lowest.
-#[derive(Default)]
 struct Open {
     bits: u128,
     depth: u32,
@@ -218,9 +217,9 @@ impl Open {
     }
 }
 
-/// What is left behind the value that stands at the beginning.
-pub(super) fn value(mut rest: &[u8]) -> Scanned<'_> {
-    let mut open = Open::default();
+/// What is left behind the value that stands at the beginning, within so many objects and lists.
+pub(super) fn value(mut rest: &[u8], within: u32) -> Scanned<'_> {
+    let mut open = Open { bits: 0, depth: within };
     loop {
         rest = match rest {
             [b'"', tail @ ..] => string(tail)?.0,
@@ -249,7 +248,7 @@ pub(super) fn value(mut rest: &[u8]) -> Scanned<'_> {
         };
         // Behind a value: what is open ends here, or goes on.
         loop {
-            if open.depth == 0 {
+            if open.depth == within {
                 return Ok(rest);
             }
             rest = match (blank(rest), open.is_object()) {

@@ -35,7 +35,7 @@ impl<'a> Value<'a> {
         let text = utf8(payload)?;
         let begin = scan::blank(payload);
         let scanned = || -> Scanned<'a> {
-            let rest = scan::value(begin)?;
+            let rest = scan::value(begin, 0)?;
             scan::end(rest).map(|()| rest)
         };
         match scanned() {
@@ -100,7 +100,6 @@ impl<'a> Value<'a> {
     }
 
     /// The members of an object in the order in which they are written; none if it is no object.
-    #[must_use]
     pub fn members(self) -> impl Iterator<Item = Member<'a>> + use<'a> {
         Members::of(self)
     }
@@ -136,7 +135,7 @@ impl<'a> Iterator for Elements<'a> {
             return None;
         }
         // It was scanned before: there is nothing wrong with it.
-        let behind = scan::value(self.rest).ok()?;
+        let behind = scan::value(self.rest, 1).ok()?;
         let element = Value::between(self.text, self.rest, behind);
         self.rest = match scan::blank(behind) {
             [b',', tail @ ..] => scan::blank(tail),

@@ -174,7 +174,8 @@ impl FileDestination {
     ) -> Result<Vec<Planned<'a>>, CallError> {
         let mut planned: Vec<Planned<'a>> = Vec::with_capacity(batch.len());
         for record in batch.iter() {
-            let written = match Key::parse(record.key().as_bytes()) {
+            let digits = record.key();
+            let written = match Key::parse(digits.as_bytes()) {
                 None => Err(bad_key()),
                 Some(key) if self.store.has(key) => {
                     if planned.iter().any(|earlier| earlier.new_key == Some(key)) {
@@ -184,9 +185,7 @@ impl FileDestination {
                     }
                     continue;
                 }
-                Some(key) => {
-                    line::push_envelope(&mut self.buffer, record.key(), record.id(), record.payload()).map(|()| key)
-                }
+                Some(key) => line::push_envelope(&mut self.buffer, digits, record.id(), record.payload()).map(|()| key),
             };
             match written {
                 Ok(key) => {
@@ -243,7 +242,8 @@ impl FileDestination {
 
 /// The key is both what names the record in the file and what is needed to undo it.
 fn named<'a>(write: Write<'a>, record: &Record<'a>) -> Write<'a> {
-    write.target_id(record.key()).receipt(record.key())
+    let key = record.key();
+    write.target_id(key).receipt(key)
 }
 
 #[cold]

@@ -12,20 +12,28 @@ const KEY_DIGITS: usize = 32;
 impl Key {
     /// A key from its digits, which must be lower case: as text two keys are equal only if all digits are.
     pub(crate) fn parse(digits: &[u8]) -> Option<Self> {
-        if digits.len() != KEY_DIGITS {
-            return None;
-        }
-        let mut key = 0;
-        for digit in digits {
-            let value = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                _ => return None,
-            };
-            key = key << 4 | u128::from(value);
-        }
-        Some(Self(key))
+        let (eights, []) = digits.as_chunks::<8>() else { return None };
+        let [a, b, c, d] = eights else { return None };
+        let half = |high, low| Some(u64::from(eight_digits(high)?) << 32 | u64::from(eight_digits(low)?));
+        Some(Self(u128::from(half(a, b)?) << 64 | u128::from(half(c, d)?)))
     }
+}
+
+/// Eight hexadecimal digits in lower case, all at once: a byte each becomes half a byte each.
+fn eight_digits(digits: &[u8; 8]) -> Option<u32> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let text = u64::from_be_bytes(*digits);
+    // A letter has 0x40 and counts 9 more than its lower half, a digit has not: from that their text can be made again.
+    let letters = text >> 6 & ONES;
+    let values = (text & (ONES * 0x0f)) + letters * 9;
+    let as_text = values + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'9' - 1);
+    let from_ten = (values + ONES * 6) >> 4 & ONES;
+    if values & (ONES * 0xf0) != 0 || as_text != text || from_ten != letters {
+        return None;
+    }
+    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    Some((fours | fours >> 16) as u32)
 }
 
 const WRITTEN: &[u8] = b"{\"key\":\"";
@@ -79,7 +87,7 @@ pub(crate) fn push_envelope(out: &mut Vec<u8>, key: &str, id: &str, payload: &[u
     match Value::parse(payload) {
         Ok(value) => {
             begin(out);
-            push_one_line(out, value.raw());
+            push_one_line(out, value.bytes());
         }
         Err(_) => {
             let text = text_of(payload)?;
@@ -111,7 +119,7 @@ pub(crate) fn push_payload(out: &mut Vec<u8>, payload: &[u8]) -> Result<(), Fail
             let message = "the payload has several lines and is no JSON: it cannot be one line of the file";
             return Err(Failure::new("several-lines", message));
         };
-        push_one_line(out, value.raw());
+        push_one_line(out, value.bytes());
     } else {
         out.extend_from_slice(payload);
     }
@@ -127,9 +135,9 @@ fn text_of(payload: &[u8]) -> Result<&str, Failure> {
 }
 
 /// JSON on one line: line ends can only stand between its parts, where a blank means the same.
-fn push_one_line(out: &mut Vec<u8>, json: &str) {
+fn push_one_line(out: &mut Vec<u8>, json: &[u8]) {
     let start = out.len();
-    out.extend_from_slice(json.as_bytes());
+    out.extend_from_slice(json);
     let written = out.get_mut(start..).unwrap_or_default();
     if memchr::memchr2(b'\n', b'\r', written).is_some() {
         written.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
@@ -152,6 +160,22 @@ mod tests {
         if let Ok(line) = found {
             assert_eq!(read(&line.as_bytes()[..HEAD_BYTES]), Says::Written(Key::parse(KEY.as_bytes()).unwrap()));
             serde_json::from_str::<serde_json::Value>(&line).unwrap();
+        }
+    }
+
+    #[test]
+    fn keys() {
+        let parse = |digits: &[u8]| Key::parse(digits).map(|Key(key)| format!("{key:032x}").into_bytes());
+        for at in 0..KEY_DIGITS {
+            for byte in 0..=u8::MAX {
+                let mut digits = KEY.as_bytes().to_vec();
+                digits[at] = byte;
+                let is_key = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+                assert_eq!(parse(&digits), is_key.then(|| digits.clone()), "{byte:#x} at {at}");
+            }
+        }
+        for length in [0, 8, 24, 31, 33, 40] {
+            assert_eq!(parse(&b"0123456789".repeat(4)[..length]), None);
         }
     }
 

@@ -43,14 +43,14 @@ impl Conversion {
         let text = value.kind() == Kind::Text;
         match self {
             // Text that stays text keeps its escapes, so it need not be looked at.
-            Self::AsIs if !(trim && text) => out.extend_from_slice(value.raw().as_bytes()),
-            Self::Text if text && !trim => out.extend_from_slice(value.raw().as_bytes()),
+            Self::AsIs if !(trim && text) => out.extend_from_slice(value.bytes()),
+            Self::Text if text && !trim => out.extend_from_slice(value.bytes()),
             Self::AsIs | Self::Text => {
                 let plain = plain(value, trim).ok_or_else(|| refuse("not-text", "the value is no text"))?;
                 push_text(out, &plain);
             }
             Self::Number if !text => match value.kind() {
-                Kind::Number => out.extend_from_slice(value.raw().as_bytes()),
+                Kind::Number => out.extend_from_slice(value.bytes()),
                 _ => return Err(not_a_number()),
             },
             Self::Number => write_shown(&number_of(value, trim).ok_or_else(not_a_number)?, out),
@@ -58,11 +58,10 @@ impl Conversion {
             Self::Decimal { scale, round, as_text } => {
                 let decimal = number_of(value, trim).ok_or_else(not_a_number)?;
                 let decimal = scale.map_or(Ok(decimal), |scale| with_scale(decimal, scale, *round))?;
-                if *as_text {
-                    push_text(out, &decimal.to_string());
-                } else {
-                    write_shown(&decimal, out);
-                }
+                let quote: &[u8] = if *as_text { b"\"" } else { b"" };
+                out.extend_from_slice(quote);
+                write_shown(&decimal, out);
+                out.extend_from_slice(quote);
             }
             Self::Boolean => {
                 let truth = plain(value, trim).and_then(|text| truth(&text));
@@ -106,7 +105,7 @@ fn with_scale(number: Decimal, scale: u32, round: Option<Round>) -> Result<Decim
     };
     let rounded = match strategy {
         Some(strategy) => number.round_dp_with_strategy(scale, strategy),
-        None if number.normalize().scale() > scale => {
+        None if number.scale() > scale && number.normalize().scale() > scale => {
             return Err(refuse("too-many-digits", format!("the value has more than {scale} digits behind the point")));
         }
         None => number,

@@ -79,7 +79,7 @@ impl Plan {
                     separate(begin, out);
                     push_text(out, name);
                     out.push(b':');
-                    out.extend_from_slice(member.value.raw().as_bytes());
+                    out.extend_from_slice(member.value.bytes());
                 }
             }
             out.push(b'}');

@@ -6,6 +6,38 @@ use std::str::FromStr;
 /// A number from its text, digits behind the point, exponent and all. Nothing if it is none, or has more than
 /// 28 digits.
 pub(crate) fn parse(text: &str) -> Option<Decimal> {
+    short(text.as_bytes()).or_else(|| any(text))
+}
+
+/// As nearly all numbers are: a few digits, perhaps some of them behind a point. Nothing for any other.
+fn short(text: &[u8]) -> Option<Decimal> {
+    // So many digits fit into 63 bits.
+    const BYTES_MAX: usize = 18;
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if !matches!(digits, [b'0'..=b'9', .., b'0'..=b'9'] | [b'1'..=b'9']) || digits.len() > BYTES_MAX {
+        return None;
+    }
+    let (mut number, mut behind_point) = (0_i64, None);
+    for byte in digits {
+        match (byte, &mut behind_point) {
+            (b'0'..=b'9', behind_point) => {
+                number = number * 10 + i64::from(byte - b'0');
+                if let Some(behind_point) = behind_point {
+                    *behind_point += 1;
+                }
+            }
+            (b'.', None) => behind_point = Some(0),
+            _ => return None,
+        }
+    }
+    // What is said of nothing with a sign is not decided here.
+    (number != 0).then(|| Decimal::new(if negative { -number } else { number }, behind_point.unwrap_or(0)))
+}
+
+fn any(text: &str) -> Option<Decimal> {
     // Separators such as `1_000` are for programs, not for data.
     if text.contains('_') {
         return None;
@@ -51,6 +83,13 @@ mod tests {
         check("29.33", Some("29.33"));
         check("0.10", Some("0.10"));
         check("-7", Some("-7"));
+        check("-0.70", Some("-0.70"));
+        check("-0.0", any("-0.0").map(|zero| zero.to_string()).as_deref());
+        check("1.2.3", None);
+        check("--1", None);
+        check("999999999999999999", Some("999999999999999999"));
+        check("9999999999999999999", Some("9999999999999999999"));
+        check("-0.1234567890123456789", Some("-0.1234567890123456789"));
         check("007", Some("7"));
         check("79228162514264337593543950335", Some("79228162514264337593543950335"));
         check("79228162514264337593543950336", None);
@@ -69,5 +108,23 @@ mod tests {
         check("1,5", None);
         check("NaN", None);
         check("12,5O", None);
+    }
+
+    #[test]
+    fn short_ones_are_what_they_would_be_otherwise() {
+        let check = |text: &str| match short(text.as_bytes()) {
+            Some(number) => {
+                let same = any(text).map(|other| (other, other.scale()));
+                assert_eq!(same, Some((number, number.scale())), "{text}");
+                true
+            }
+            None => false,
+        };
+        for text in ["7", "29.33", "0.10", "-1.5", "007", "10", "123456789012345678", "-0.5"] {
+            assert!(check(text), "{text} is short");
+        }
+        for text in ["", "-", ".", "1.", ".5", "+1", "0", "-0.00", "1e3", "1_0", "a", "1234567890123456789", " 1"] {
+            assert!(!check(text), "{text} is not");
+        }
     }
 }

@@ -73,15 +73,10 @@ impl FieldPath {
 ///
 /// # Errors
 /// What is wrong with the line, in a few words.
-pub(crate) fn look_into<'a>(
-    line: &'a str,
-    paths: &[FieldPath],
-    found: &mut Vec<Option<Value<'a>>>,
-) -> Result<(), String> {
-    found.clear();
-    found.resize(paths.len(), None);
-    let Some(members) = Members::scan_text(line) else {
-        return Err(match Value::parse(line.as_bytes()) {
+pub(crate) fn look_into<'a>(line: &'a [u8], paths: &[FieldPath]) -> Result<Vec<Option<Value<'a>>>, String> {
+    let mut found = vec![None; paths.len()];
+    let Some(members) = Members::scan(line) else {
+        return Err(match Value::parse(line) {
             Ok(_) => "it is no object".to_owned(),
             Err(error) => error.to_string(),
         });
@@ -92,7 +87,7 @@ pub(crate) fn look_into<'a>(
             *place = descend(member.value, path.0.get(1..).unwrap_or_default());
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// The value within a value.

@@ -14,6 +14,7 @@ use std::hash::Hasher;
 use std::io::{self, Read, Seek, SeekFrom, Take};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::str::Utf8Error;
 use twox_hash::XxHash64;
 
 /// A file that is being read.
@@ -129,6 +130,10 @@ impl Reader {
         while let Some(frame) = self.peek()? {
             let parsed = self.parse(&frame, true);
             let Parser { id, payload, .. } = &mut self.parser;
+            let payload = match parsed {
+                Parsed::Record { .. } if self.plan.shape == Shape::Ndjson => self.lines.bytes(&frame),
+                _ => payload.as_slice(),
+            };
             if !matches!(parsed, Parsed::Blank) {
                 if !page.fits(id.len() + ids::NUMBER_BYTES + payload.len()) {
                     return Ok(Filled::Full);
@@ -137,7 +142,7 @@ impl Reader {
                     count(&self.plan, &self.name, &mut self.occurrences, id)?;
                 }
                 let id = std::str::from_utf8(id).map_err(|_| CallError::internal("an id is not UTF-8"))?;
-                let record = page.push(id, &*payload);
+                let record = page.push(id, payload);
                 if let Parsed::Unreadable(failure) = parsed {
                     let _ = record.unreadable(failure);
                 }
@@ -209,18 +214,15 @@ impl Reader {
         let bytes = self.lines.bytes(frame);
         let line = self.lines.line() + 1;
         let refused = match frame.kind {
-            Kind::Whole => match std::str::from_utf8(bytes) {
-                Ok(text) if self.is_blank(text.as_bytes()) => return Parsed::Blank,
-                Ok(text) => match self.parser.parse(&self.plan, &self.id_name, text, with_payload) {
-                    Ok(by_fields) => {
-                        if !by_fields {
-                            ids::of_line(&mut self.parser.id, &self.id_name, line);
-                        }
-                        return Parsed::Record { by_fields };
+            Kind::Whole if self.is_blank(bytes) => return Parsed::Blank,
+            Kind::Whole => match self.parser.parse(&self.plan, &self.id_name, bytes, with_payload) {
+                Ok(by_fields) => {
+                    if !by_fields {
+                        ids::of_line(&mut self.parser.id, &self.id_name, line);
                     }
-                    Err(refused) => refused,
-                },
-                Err(error) => ("not-utf-8", format!("byte {} is not UTF-8", error.valid_up_to() + 1)),
+                    return Parsed::Record { by_fields };
+                }
+                Err(refused) => refused,
             },
             Kind::TooLong => {
                 let max = self.plan.max_line_bytes;
@@ -243,7 +245,7 @@ impl Reader {
 #[derive(Debug)]
 enum Parsed {
     Blank,
-    /// Id and payload are with the parser; the id has no number of its occurrence yet.
+    /// The id is with the parser, and has no number of its occurrence yet. So is the payload, unless it is the line.
     Record {
         by_fields: bool,
     },
@@ -301,8 +303,8 @@ impl Parser {
         }
     }
 
-    /// Id and payload of a line. False if the id is that of the line.
-    fn parse(&mut self, plan: &Plan, file: &str, line: &str, with_payload: bool) -> Result<bool, Refused> {
+    /// Id and payload of a line; JSON is its own payload. False if the id is that of the line.
+    fn parse(&mut self, plan: &Plan, file: &str, line: &[u8], with_payload: bool) -> Result<bool, Refused> {
         self.id.clear();
         self.payload.clear();
         if plan.many && !plan.id.is_empty() {
@@ -310,11 +312,9 @@ impl Parser {
         }
         if plan.shape == Shape::Ndjson {
             self.parse_json(plan, line)?;
-            if with_payload {
-                self.payload.extend_from_slice(line.as_bytes());
-            }
         } else {
-            self.parse_fields(plan, line.as_bytes(), with_payload)?;
+            utf8(line)?;
+            self.parse_fields(plan, line, with_payload)?;
         }
         if plan.id.is_empty() {
             return Ok(false);
@@ -351,10 +351,8 @@ impl Parser {
         Ok(())
     }
 
-    fn parse_json(&mut self, plan: &Plan, line: &str) -> Result<(), Refused> {
-        let mut found = Vec::new();
-        json::look_into(line, &self.id_paths, &mut found)
-            .map_err(|why| ("not-json", format!("it is not a JSON object: {why}")))?;
+    fn parse_json(&mut self, plan: &Plan, line: &[u8]) -> Result<(), Refused> {
+        let found = json::look_into(line, &self.id_paths).map_err(|why| not_json(line, &why))?;
         for (index, value) in found.into_iter().enumerate() {
             let value = value.and_then(Value::plain).filter(|value| !value.is_empty());
             let Some(value) = value else { return Err(no_id(plan, index)) };
@@ -362,6 +360,17 @@ impl Parser {
         }
         Ok(())
     }
+}
+
+fn utf8(line: &[u8]) -> Result<(), Refused> {
+    let not_utf8 = |error: Utf8Error| ("not-utf-8", format!("byte {} is not UTF-8", error.valid_up_to() + 1));
+    std::str::from_utf8(line).map(|_| ()).map_err(not_utf8)
+}
+
+/// What is not UTF-8 is not JSON either, and the former is what has to be mended.
+#[cold]
+fn not_json(line: &[u8], why: &str) -> Refused {
+    utf8(line).err().unwrap_or_else(|| ("not-json", format!("it is not a JSON object: {why}")))
 }
 
 fn add_value(plan: &Plan, id: &mut Vec<u8>, index: usize, value: &[u8]) {

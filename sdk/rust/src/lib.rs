@@ -81,6 +81,7 @@ mod roles;
 mod settings;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+mod text;
 
 pub use describe::{Atomicity, Description, DestinationAbilities, Idempotency};
 pub use failure::{CallError, ErrorKind, Failure, IntoFailure};

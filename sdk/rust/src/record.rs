@@ -3,6 +3,7 @@
 use crate::bindings::base::crossdock::plugin::types as wit;
 use crate::column::Values;
 use crate::failure::Failure;
+use crate::text::text_of;
 use serde::Deserialize;
 
 /// One record of a batch. Cheap to copy.
@@ -138,10 +139,4 @@ impl<'a> Batch<'a> {
     pub(crate) fn attribute_columns(&self) -> &'a [wit::Attribute] {
         self.attributes
     }
-}
-
-/// Text that the host promises to be UTF-8. A host that breaks its promise is answered with the
-/// replacement character, never with undefined behaviour.
-pub(crate) fn text_of(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or("\u{fffd}")
 }

@@ -1,26 +1,35 @@
 //! The members of an object.
 
 use super::scan::{self, Invalid, Wrong, wrong};
-use super::value::{Value, utf8};
+use super::value::Value;
+use crate::text::text_of;
 use std::borrow::Cow;
+use std::fmt;
 
 /// One member of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Member<'a> {
     /// Between the quotes, escapes and all.
-    raw_name: &'a str,
+    raw_name: &'a [u8],
     escaped: bool,
     /// Its value.
     pub value: Value<'a>,
+}
+
+impl fmt::Debug for Member<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member").field("name", &self.name()).field("value", &self.value).finish()
+    }
 }
 
 impl<'a> Member<'a> {
     /// Its name; copied only if it has escapes. A name whose escapes make no sense is given as it is written.
     #[must_use]
     pub fn name(&self) -> Cow<'a, str> {
+        let raw = text_of(self.raw_name);
         match self.escaped {
-            false => Cow::Borrowed(self.raw_name),
-            true => unescaped(self.raw_name).map_or(Cow::Borrowed(self.raw_name), Cow::Owned),
+            false => Cow::Borrowed(raw),
+            true => unescaped(raw).map_or(Cow::Borrowed(raw), Cow::Owned),
         }
     }
 
@@ -28,7 +37,24 @@ impl<'a> Member<'a> {
     #[inline]
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
-        if self.escaped { self.name() == name } else { self.raw_name == name }
+        if self.escaped { self.name() == name } else { same(self.raw_name, name.as_bytes()) }
+    }
+}
+
+/// Whether two names are equal, in as few turns as can be.
+#[inline]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match (one.split_first_chunk::<4>(), other.split_first_chunk::<4>()) {
+        // The last four bytes may be some of the first four again.
+        (Some((first, rest)), Some((other_first, other_rest))) => {
+            first == other_first
+                && one.last_chunk::<4>() == other.last_chunk::<4>()
+                && (rest.len() <= 4 || rest == other_rest)
+        }
+        _ => one == other,
     }
 }
 
@@ -42,7 +68,7 @@ fn unescaped(raw: &str) -> Option<String> {
 /// ```
 /// use crossdock_sdk::json::Members;
 ///
-/// let mut members = Members::scan(br#"{ "id": 7, "rest": [1, 2] }"#)?.expect("an object");
+/// let mut members = Members::scan(br#"{ "id": 7, "rest": [1, 2] }"#).expect("an object");
 /// assert!(members.next().unwrap()?.is("id"));
 /// assert_eq!(members.next().unwrap()?.value.raw(), "[1, 2]");
 /// assert!(members.next().is_none());
@@ -50,7 +76,7 @@ fn unescaped(raw: &str) -> Option<String> {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Members<'a> {
-    text: &'a str,
+    payload: &'a [u8],
     /// From the object on.
     begin: &'a [u8],
     rest: &'a [u8],
@@ -69,29 +95,18 @@ enum Next {
 }
 
 impl<'a> Members<'a> {
-    /// The members of a payload that is an object; `None` if it begins like something else.
-    ///
-    /// # Errors
-    /// The payload is not UTF-8. What else is wrong with it is found on the way.
-    pub fn scan(payload: &'a [u8]) -> Result<Option<Self>, Invalid> {
-        Ok(Self::scan_text(utf8(payload)?))
-    }
-
-    /// As [`Members::scan`], for what is known to be UTF-8. What is wrong with it is found on the way.
+    /// The members of a payload that is an object; `None` if it begins like something else. What is wrong with it is
+    /// found on the way.
     #[must_use]
-    pub fn scan_text(text: &'a str) -> Option<Self> {
-        let begin = scan::blank(text.as_bytes());
+    pub fn scan(payload: &'a [u8]) -> Option<Self> {
+        let begin = scan::blank(payload);
         let [b'{', tail @ ..] = begin else { return None };
-        Some(Self { text, begin, rest: scan::blank(tail), next: Next::First })
+        Some(Self { payload, begin, rest: scan::blank(tail), next: Next::First })
     }
 
-    /// The members of a value that was scanned before.
-    pub(super) fn of(value: Value<'a>) -> impl Iterator<Item = Member<'a>> + use<'a> {
-        Self::scan_text(value.raw()).into_iter().flatten().map_while(Result::ok)
-    }
-
+    /// The next member; none at the end, and whoever asks further is told what is wrong with what stands behind it.
     #[inline]
-    fn member(&mut self) -> Result<Option<Member<'a>>, Wrong> {
+    pub(super) fn member(&mut self) -> Result<Option<Member<'a>>, Wrong> {
         let rest = match (self.rest, self.next) {
             ([b'}', tail @ ..], _) => {
                 self.rest = tail;
@@ -104,13 +119,12 @@ impl<'a> Members<'a> {
         };
         let [b'"', name @ ..] = rest else { return wrong("something else than a name", rest) };
         let (behind, escaped) = scan::string(name)?;
-        let length = self.text.len();
-        let raw_name = self.text.get(length - name.len()..length - behind.len() - 1).unwrap_or_default();
+        let raw_name = name.get(..name.len() - behind.len() - 1).unwrap_or_default();
         let value = scan::colon(behind)?;
         let behind = scan::value(value, 1)?;
         self.rest = scan::blank(behind);
         self.next = Next::Further;
-        Ok(Some(Member { raw_name, escaped, value: Value::between(self.text, value, behind) }))
+        Ok(Some(Member { raw_name, escaped, value: Value::between(value, behind) }))
     }
 }
 
@@ -126,7 +140,26 @@ impl<'a> Iterator for Members<'a> {
         if !matches!(found, Ok(Some(_))) {
             self.next = Next::Done;
         }
-        found.map_err(|wrong| wrong.within(self.text.as_bytes())).transpose()
+        found.map_err(|wrong| wrong.within(self.payload)).transpose()
+    }
+}
+
+impl<'a> Value<'a> {
+    /// The member of an object with this name; of several the last. `None` if there is none, or it is no object.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<Value<'a>> {
+        let (mut members, mut found) = (Members::scan(self.bytes())?, None);
+        while let Ok(Some(member)) = members.member() {
+            if member.is(name) {
+                found = Some(member.value);
+            }
+        }
+        found
+    }
+
+    /// The members of an object in the order in which they are written; none if it is no object.
+    pub fn members(self) -> impl Iterator<Item = Member<'a>> + use<'a> {
+        Members::scan(self.bytes()).into_iter().flatten().map_while(Result::ok)
     }
 }
 
@@ -155,12 +188,12 @@ impl<'a> Object<'a> {
     /// # Errors
     /// Where it is not JSON, or not UTF-8.
     pub fn parse(payload: &'a [u8]) -> Result<Option<Self>, Invalid> {
-        let Some(mut found) = Members::scan(payload)? else { return Ok(None) };
+        let Some(mut found) = Members::scan(payload) else { return Ok(None) };
         let mut members = Vec::with_capacity(MEMBERS_EXPECTED);
         while let Some(member) = found.member().map_err(|wrong| wrong.within(payload))? {
             members.push(member);
         }
-        Ok(Some(Self { value: Value::between(found.text, found.begin, found.rest), members }))
+        Ok(Some(Self { value: Value::between(found.begin, found.rest), members }))
     }
 
     /// The members of a value; none if it is no object.

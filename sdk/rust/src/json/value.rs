@@ -1,8 +1,9 @@
 //! One value, as the text that it is.
 
-use super::members::{Member, Members};
 use super::scan::{self, Invalid, Scanned};
+use crate::text::text_of;
 use std::borrow::Cow;
+use std::fmt;
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,8 +23,14 @@ pub enum Kind {
 }
 
 /// A JSON value as its text, without white space around it. The text is known to be JSON. Cheap to copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Value<'a>(&'a str);
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Value<'a>(&'a [u8]);
+
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Value").field(&self.raw()).finish()
+    }
+}
 
 impl<'a> Value<'a> {
     /// Checks that a payload is one JSON value and nothing else, in one pass that makes nothing. Objects and lists may
@@ -32,28 +39,33 @@ impl<'a> Value<'a> {
     /// # Errors
     /// Where it is not JSON, or not UTF-8.
     pub fn parse(payload: &'a [u8]) -> Result<Self, Invalid> {
-        let text = utf8(payload)?;
         let begin = scan::blank(payload);
         let scanned = || -> Scanned<'a> {
             let rest = scan::value(begin, 0)?;
             scan::end(rest).map(|()| rest)
         };
         match scanned() {
-            Ok(rest) => Ok(Self::between(text, begin, rest)),
+            Ok(rest) => Ok(Self::between(begin, rest)),
             Err(wrong) => Err(wrong.within(payload)),
         }
     }
 
-    /// The value between what was left in front of it and what is left behind it, in a text that was scanned.
-    #[inline]
-    pub(super) fn between(text: &'a str, before: &[u8], behind: &[u8]) -> Self {
-        Self(text.get(text.len() - before.len()..text.len() - behind.len()).unwrap_or("null"))
+    /// The value between what was left in front of it and what is left behind it.
+    #[inline(always)]
+    pub(super) fn between(before: &'a [u8], behind: &[u8]) -> Self {
+        Self(before.get(..before.len() - behind.len()).unwrap_or(b"null"))
     }
 
     /// The value as it is written.
-    #[inline]
     #[must_use]
     pub fn raw(self) -> &'a str {
+        text_of(self.0)
+    }
+
+    /// The value as it is written, as bytes: to pass it on this costs nothing, and text has to be looked at again.
+    #[inline(always)]
+    #[must_use]
+    pub fn bytes(self) -> &'a [u8] {
         self.0
     }
 
@@ -61,7 +73,7 @@ impl<'a> Value<'a> {
     #[inline]
     #[must_use]
     pub fn kind(self) -> Kind {
-        match self.0.as_bytes().first() {
+        match self.0.first() {
             Some(b'"') => Kind::Text,
             Some(b'{') => Kind::Object,
             Some(b'[') => Kind::List,
@@ -75,12 +87,12 @@ impl<'a> Value<'a> {
     /// escapes make no sense, such as half a surrogate pair.
     #[must_use]
     pub fn text(self) -> Option<Cow<'a, str>> {
-        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
+        let [b'"', inner @ .., b'"'] = self.0 else { return None };
         // Within a string that was scanned nothing but an escape can be special.
-        if scan::special(inner.as_bytes()).is_empty() {
-            return Some(Cow::Borrowed(inner));
+        if scan::special(inner).is_empty() {
+            return Some(Cow::Borrowed(text_of(inner)));
         }
-        serde_json::from_str(self.0).ok().map(Cow::Owned)
+        serde_json::from_slice(self.0).ok().map(Cow::Owned)
     }
 
     /// The content of a string, number or truth value as text. `None` for the others.
@@ -88,56 +100,36 @@ impl<'a> Value<'a> {
     pub fn plain(self) -> Option<Cow<'a, str>> {
         match self.kind() {
             Kind::Text => self.text(),
-            Kind::Number | Kind::Boolean => Some(Cow::Borrowed(self.0)),
+            Kind::Number | Kind::Boolean => Some(Cow::Borrowed(self.raw())),
             Kind::Null | Kind::List | Kind::Object => None,
         }
-    }
-
-    /// The member of an object with this name; of several the last. `None` if there is none, or it is no object.
-    #[must_use]
-    pub fn get(self, name: &str) -> Option<Value<'a>> {
-        self.members().filter(|member| member.is(name)).last().map(|member| member.value)
-    }
-
-    /// The members of an object in the order in which they are written; none if it is no object.
-    pub fn members(self) -> impl Iterator<Item = Member<'a>> + use<'a> {
-        Members::of(self)
     }
 
     /// The elements of a list; none if it is no list.
     #[must_use]
     pub fn elements(self) -> Elements<'a> {
-        let rest = match self.0.as_bytes() {
-            [b'[', tail @ ..] => scan::blank(tail),
-            _ => &[],
-        };
-        Elements { text: self.0, rest }
+        match self.0 {
+            [b'[', tail @ ..] => Elements(scan::blank(tail)),
+            _ => Elements(&[]),
+        }
     }
-}
-
-/// A payload as text.
-pub(super) fn utf8(payload: &[u8]) -> Result<&str, Invalid> {
-    std::str::from_utf8(payload).map_err(|error| Invalid::new("a byte that is not UTF-8", error.valid_up_to()))
 }
 
 /// The elements of a list.
 #[derive(Debug, Clone)]
-pub struct Elements<'a> {
-    text: &'a str,
-    rest: &'a [u8],
-}
+pub struct Elements<'a>(&'a [u8]);
 
 impl<'a> Iterator for Elements<'a> {
     type Item = Value<'a>;
 
     fn next(&mut self) -> Option<Value<'a>> {
-        if matches!(self.rest, [] | [b']', ..]) {
+        if matches!(self.0, [] | [b']', ..]) {
             return None;
         }
         // It was scanned before: there is nothing wrong with it.
-        let behind = scan::value(self.rest, 1).ok()?;
-        let element = Value::between(self.text, self.rest, behind);
-        self.rest = match scan::blank(behind) {
+        let behind = scan::value(self.0, 1).ok()?;
+        let element = Value::between(self.0, behind);
+        self.0 = match scan::blank(behind) {
             [b',', tail @ ..] => scan::blank(tail),
             rest => rest,
         };

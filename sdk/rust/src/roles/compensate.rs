@@ -6,7 +6,7 @@ use crate::bindings::compensate::exports::crossdock::plugin::compensate as wit;
 use crate::column::Values;
 use crate::control;
 use crate::failure::{CallError, Failure};
-use crate::record::text_of;
+use crate::text::text_of;
 
 /// Undoes applied records. Exported with `export_destination!(T, compensate)`.
 pub trait Compensate: Destination {

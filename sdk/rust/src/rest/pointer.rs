@@ -381,7 +381,7 @@ mod tests {
         ] {
             (0..pointers.len()).for_each(|skip| check(json, skip));
         }
-        assert_eq!(Pointers::default().find(b"{}").unwrap(), []);
+        assert!(Pointers::default().find(b"{}").unwrap().is_empty());
         assert!(Pointers::default().place(&Pointer::root()).is_none());
         for text in ["", "{", r#"{"a":1}x"#, r#"{"a":{"b":}}"#] {
             assert!(Pointers::of(&pointers[1..]).find(text.as_bytes()).is_err(), "{text}");

@@ -37,8 +37,11 @@ impl Line {
     }
 }
 
+/// Measures one thing, less often if it is to be quick.
+type Measure = fn(bool) -> Result<Vec<Line>>;
+
 /// The parts, by the names that choose them.
-const PARTS: [(&str, fn(bool) -> Result<Vec<Line>>); 6] = [
+const PARTS: [(&str, Measure); 6] = [
     ("fresh", calls::fresh_and_warm),
     ("trap", calls::trapped),
     ("host", calls::host_and_bare),

@@ -2,7 +2,7 @@
 
 use crate::project::Project;
 use crate::{Line, Spread};
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use crossdock::{Host, HostOptions, RunStatus};
 use crossdock_bench::{Spent, Usage, run_measured};
 use crossdock_devkit::plugins;

@@ -159,7 +159,8 @@ impl Doors {
             let is_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connect(origin, reach).await.map_err(NoAnswer::NotConnected)?,
+                // Boxed, because it is large and seldom needed: a request that finds a connection does not carry it along.
+                None => Box::pin(self.connect(origin, reach)).await.map_err(NoAnswer::NotConnected)?,
             };
             connection.allowance.begin(BEFORE_ANSWER_MAX_BYTES);
             begun.store(true, Ordering::Relaxed);

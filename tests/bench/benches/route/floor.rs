@@ -1,7 +1,7 @@
 //! A wasmtime without a host: the very component that the route transforms with, called with batches of lines.
 //!
-//! It keeps no ledger, sets no limits, offers no imports and asks nothing of what comes back beyond what writing it
-//! takes. What the route takes beyond this is the price of everything that Crossdock adds.
+//! It keeps no ledger, sets no limits, offers nothing but an empty WASI, and asks nothing of what comes back beyond what
+//! writing it takes. What the route takes beyond this is the price of everything that Crossdock adds.
 
 use crate::shop::{SETTINGS, Shop, Tally};
 use anyhow::{Context as _, Result, bail};
@@ -10,8 +10,9 @@ use bindings::crossdock::plugin::types::{Batch, ColumnParam, ColumnResult};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, rust_2018_idioms)]
@@ -20,6 +21,19 @@ mod bindings {
         world: "crossdock:plugin/transformer-plugin",
         ownership: Borrowing { duplicate_if_necessary: true },
     });
+}
+
+/// What every component of Rust asks for, whether it needs it or not.
+#[derive(Default)]
+struct Wasi {
+    ctx: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for Wasi {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.ctx, table: &mut self.table }
+    }
 }
 
 /// Records a call: as many as a route's batch has.
@@ -37,8 +51,8 @@ pub(crate) fn run(shop: &Shop, file: &str, stoppable: bool) -> Result<Tally> {
     let engine = Engine::new(&config)?;
     let component = component(&engine, shop, stoppable)?;
     let mut linker = Linker::new(&engine);
-    linker.define_unknown_imports_as_traps(&component)?;
-    let mut store = Store::new(&engine, ());
+    wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+    let mut store = Store::new(&engine, Wasi::default());
     if stoppable {
         store.set_epoch_deadline(u64::MAX / 2);
     }

@@ -100,10 +100,8 @@ pub(crate) fn all(asked: &Asked, shop: &Shop, written: Written) -> Result<(Vec<C
         ("bytewax".to_owned(), "bytewax".to_owned(), places.bytewax()),
         ("node-red".to_owned(), "Node-RED".to_owned(), places.node_red()),
     ];
-    if asked.wants("extism") || EXTISM_RECORDS.iter().any(|records| asked.wants(&format!("extism-{records}"))) {
-        for records in EXTISM_RECORDS {
-            found.push((format!("extism-{records}"), format!("Extism, {records} a call"), places.extism(records)));
-        }
+    for records in EXTISM_RECORDS {
+        found.push((format!("extism-{records}"), format!("Extism, {records} a call"), places.extism(records)));
     }
     let (mut contenders, mut missing) = (Vec::new(), Vec::new());
     for (key, name, start) in found.into_iter().filter(|(key, _, _)| asked.wants(key)) {

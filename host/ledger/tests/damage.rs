@@ -164,6 +164,25 @@ fn edit(dir: &Path, sql: &str) {
 }
 
 #[test]
+fn a_filter_that_hides_a_record_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path());
+    let id = RecordId("order-3-7".into());
+    let ask = || {
+        let reader = LedgerReader::open(dir.path()).unwrap();
+        let by_id = RecordFilter { id: Some(id.clone()), ..RecordFilter::default() };
+        let listed = reader.records(&by_id, 10, None).map(|page| page.items.len());
+        (reader.record(None, &id).map(|found| matches!(found, RecordFound::One(_))), listed)
+    };
+    assert_eq!(ask(), (Ok(true), Ok(1)));
+    edit(dir.path(), "UPDATE chunk SET filter = zeroblob(length(filter))");
+    let (found, listed) = ask();
+    for answer in [found.map(usize::from), listed] {
+        assert!(matches!(answer, Err(LedgerError::Damaged { .. })), "{answer:?}");
+    }
+}
+
+#[test]
 fn verify_names_what_is_wrong() {
     let check = |sql: &str, kinds: &[&str], words: &[&str]| {
         let dir = tempfile::tempdir().unwrap();

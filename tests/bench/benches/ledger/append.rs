@@ -1,7 +1,7 @@
 //! Appending through the ledger, beside a bare rusqlite loop that is given the rows ready-made; and many producers that
 //! each wait for their record to be on disk, beside a loop that commits each by itself.
 
-use crate::made::Maker;
+use crate::made::{Maker, RECORDS};
 use crate::table::{Row, Samples, Took};
 use anyhow::{Context as _, Result, bail, ensure};
 use crossdock_bench::Usage;
@@ -15,8 +15,6 @@ use std::path::Path;
 
 /// Commits that wait for the disk at the same time.
 const TOGETHER: usize = 50;
-/// Records a commit: the default of a route.
-const RECORDS: u64 = 500;
 const PRODUCERS: u64 = 64;
 /// What a commit of ok records leaves behind, table by table.
 const TABLES: [&str; 4] = ["batch", "chunk", "chunk_data", "event"];

@@ -1,6 +1,7 @@
 //! What keeping the ledger costs a route: the same route with the same plugins at each level, beside one whose ledger
 //! says yes to everything at once and keeps nothing.
 
+use crate::made::RECORDS;
 use crate::table::{Row, Samples, Took};
 use anyhow::{Result, ensure};
 use crossdock_bench::{Orders, Usage, Written};
@@ -25,7 +26,6 @@ use tokio::sync::watch;
 
 const SEED: u64 = 20_261_122;
 /// The defaults of a route, as the façade has them.
-const RECORDS: u32 = 500;
 const BATCH_MAX_BYTES: u32 = 1 << 20;
 const WINDOW: u32 = 4;
 const NEVER: u64 = u64::MAX / 4;
@@ -195,13 +195,13 @@ impl Bench {
                 rollback: Rollback::None,
                 rollback_records_max: 1,
                 log,
-                batch_records: RECORDS,
+                batch_records: u32::try_from(RECORDS)?,
                 batch_bytes: BATCH_MAX_BYTES,
                 window: WINDOW,
                 source,
             },
             steps: steps.collect::<Result<_>>()?,
-            entry: Entry::Source { max_batch: RECORDS },
+            entry: Entry::Source { max_batch: u32::try_from(RECORDS)? },
             run_handlers: Vec::new(),
             seed: 1,
         })

@@ -11,6 +11,8 @@ use crossdock_model::{
     Status, StepName, Timestamp, idempotency_key,
 };
 
+/// Records a commit: the default of a route.
+pub(crate) const RECORDS: u64 = 1_000;
 /// When the first commit was made; each later one is a millisecond younger.
 const BEGAN_MS: i64 = 1_700_000_000_000;
 /// A record every so many is dropped.

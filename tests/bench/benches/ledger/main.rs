@@ -40,9 +40,9 @@ fn main() -> Result<ExitCode> {
 
 fn measure(part: &str, folder: &std::path::Path, quick: bool) -> Result<Vec<table::Row>> {
     let written = if quick {
-        append::Sizes { rounds: 3, commits: 100, acknowledgements: 1_280 }
+        append::Sizes { rounds: 3, commits: 50, acknowledgements: 1_280 }
     } else {
-        append::Sizes { rounds: 7, commits: 400, acknowledgements: 6_400 }
+        append::Sizes { rounds: 7, commits: 200, acknowledgements: 6_400 }
     };
     match part {
         "append" => append::append(folder, &written),

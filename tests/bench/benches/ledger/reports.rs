@@ -1,6 +1,6 @@
 //! Pages of reports over a large ledger, which is made through the way that every record takes.
 
-use crate::made::Maker;
+use crate::made::{Maker, RECORDS};
 use crate::table::{Row, Samples, Took};
 use anyhow::{Context as _, Result, ensure};
 use crossdock_bench::Usage;
@@ -12,8 +12,6 @@ use crossdock_model::{Counts, RecordId, RunId, Status, Timestamp};
 use std::collections::VecDeque;
 use std::path::Path;
 
-/// Records a commit: the default of a route.
-const RECORDS: u64 = 500;
 /// One record in so many fails.
 const ONE_FAILS_IN: u64 = 500;
 const RUNS: u64 = 100;

@@ -1,7 +1,8 @@
-//! Renames the fields of an order, writes its total with two digits, drops it if it is cancelled; in two ways that give
-//! the same bytes.
+//! A transformer of orders in two ways that give the same bytes, to measure what the sandbox costs.
 //!
-//! `cargo bench -p crossdock-bench --bench guests` measures them in the sandbox and beside it.
+//! **Does**: renames the fields of an order, writes its total with two digits, drops it if it is cancelled.
+//! **May touch**: the record that it is given.
+//! **Never**: the host, by any import; it is for `cargo bench -p crossdock-bench --bench guests` only.
 
 mod helpers;
 mod typed;

@@ -52,7 +52,7 @@ impl OwnFiles {
         }
         for folder in project.route_folders() {
             files.push(own("the folder of routes".to_owned(), &folder, Kind::Listed));
-            for path in route_files(&folder) {
+            for path in linked_route_files(&folder) {
                 files.push(own(format!("the route file {}", path.display()), &path, Kind::Fixed));
             }
         }
@@ -82,9 +82,12 @@ impl Own {
     }
 }
 
-fn route_files(folder: &Path) -> Vec<PathBuf> {
+/// The route files of a folder that stand elsewhere. Whoever reaches one that is in the folder itself reaches the folder,
+/// which is looked at anyway; to follow the way to each of them would make the start of a route dearer with every route.
+fn linked_route_files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let linked = |entry: &fs::DirEntry| !entry.file_type().is_ok_and(|kind| kind.is_file());
+    let paths = entries.filter_map(Result::ok).filter(linked).map(|entry| entry.path());
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
 }
 
@@ -133,7 +136,7 @@ mod tests {
     fn project() -> (tempfile::TempDir, OpenProject) {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("project");
-        for name in ["routes/deep", "plugins", "keys", "in", "out/sub", "state/cache", "more"] {
+        for name in ["routes/deep", "plugins", "keys", "in", "out/sub", "state/cache", "more", "linked"] {
             fs::create_dir_all(folder.join(name)).unwrap();
         }
         fs::create_dir_all(root.path().join("elsewhere/routes")).unwrap();
@@ -142,6 +145,8 @@ mod tests {
         fs::write(folder.join(PROJECT_FILE), PROJECT).unwrap();
         symlink("state", folder.join("link-to-state")).unwrap();
         symlink("../keys", folder.join("in/link-to-keys")).unwrap();
+        fs::write(folder.join("linked/l.toml"), "").unwrap();
+        symlink("../linked/l.toml", folder.join("routes/l.toml")).unwrap();
         symlink(root.path().join("project"), root.path().join("elsewhere/link")).unwrap();
         (root, OpenProject::read(&folder).unwrap())
     }
@@ -178,6 +183,7 @@ mod tests {
             ("routes", "", "the folder of routes"),
             ("routes/deep", "", ""),
             ("more", "", "extra.toml"),
+            ("linked", "", "l.toml"),
             ("nowhere", "", ""),
         ] {
             check(&own, &folder.join(granted), read, write);

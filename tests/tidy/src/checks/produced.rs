@@ -12,6 +12,7 @@ pub type Exception<'a> = (&'a str, &'a str);
 /// The codes that no test can produce from outside.
 pub const EXCEPTIONS: &[Exception<'static>] = &[
     ("batch-too-large", "more than 4 GiB would have to be made of one batch, in memory"),
+    ("host-internal", "a part of the host would have to end without an answer"),
     ("ledger-sqlite-too-old", "the library is part of the program; another one takes another build"),
     ("resync-no-definition", "the ledger keeps the run of every record that it has, and the definition of every run"),
 ];

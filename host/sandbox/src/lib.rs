@@ -49,6 +49,7 @@ mod shape;
 mod shared;
 mod stderr;
 mod text;
+mod ticks;
 mod under_way;
 
 pub use admission::{AdmissionError, CONTRACT_SECTION, CONTRACT_VERSION, Role};

@@ -5,10 +5,7 @@ use crate::limits::Limits;
 use std::cell::Cell;
 use std::hash::{Hash as _, Hasher};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::{Builder, Handle, Runtime};
 use wasmtime::{Config, Engine, Store, Strategy, WasmFeatures};
 
@@ -73,81 +70,6 @@ pub(crate) fn settings_hash(engine: &Engine) -> [u8; 32] {
     *hasher.0.finalize().as_bytes()
 }
 
-/// Moves the engine's epoch from a thread of its own, every [`Limits::TICK_MS`], while plugins have something to do;
-/// otherwise the thread rests, so that a host that waits takes no processor time.
-pub(crate) struct Ticks(Arc<TickThread>);
-
-struct TickThread {
-    /// The thread looks at nothing until it is woken.
-    rests: AtomicBool,
-    /// Nobody begins anything any more.
-    ends: AtomicBool,
-    thread: OnceLock<Thread>,
-}
-
-impl Ticks {
-    /// Starts the thread. It watches what is to do on the threads of plugins.
-    pub(crate) fn start(engine: &Engine, guests: &Handle) -> io::Result<Self> {
-        let state = TickThread { rests: AtomicBool::new(false), ends: AtomicBool::new(false), thread: OnceLock::new() };
-        let state = Arc::new(state);
-        let (engine, metrics, ticks) = (engine.weak(), guests.metrics(), Arc::clone(&state));
-        let spawned = std::thread::Builder::new().name("crossdock-ticks".to_owned()).spawn(move || {
-            let is_idle = || metrics.num_alive_tasks() == 0;
-            // What is left when the sandbox is gone, like a plugin that does not come back, still has to give way.
-            while !(ticks.ends.load(Ordering::Acquire) && is_idle()) {
-                if is_idle() {
-                    ticks.rest(is_idle);
-                }
-                std::thread::sleep(Duration::from_millis(Limits::TICK_MS));
-                let Some(engine) = engine.upgrade() else { break };
-                engine.increment_epoch();
-            }
-        })?;
-        // Nobody else sets it. Until then the thread cannot be woken, which is done below if it rests already.
-        let _ = state.thread.set(spawned.thread().clone());
-        spawned.thread().unpark();
-        Ok(Self(state))
-    }
-
-    /// What wakes the thread, for those who give it something to do.
-    pub(crate) fn alarm(&self) -> Alarm {
-        Alarm(Arc::clone(&self.0))
-    }
-}
-
-impl Drop for Ticks {
-    fn drop(&mut self) {
-        self.0.ends.store(true, Ordering::Release);
-        self.0.wake();
-    }
-}
-
-impl TickThread {
-    /// Waits until it is woken, unless there is something to do by now. Both sides say what they do and then look at
-    /// what the other does: one of them sees the other.
-    fn rest(&self, is_idle: impl Fn() -> bool) {
-        self.rests.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if is_idle() && !self.ends.load(Ordering::Relaxed) {
-            // May return for no reason, and is called again then.
-            std::thread::park();
-        }
-        self.rests.store(false, Ordering::Relaxed);
-    }
-
-    fn wake(&self) {
-        fence(Ordering::SeqCst);
-        if self.rests.load(Ordering::Relaxed)
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
-        }
-    }
-}
-
-/// Wakes the thread that ticks.
-pub(crate) struct Alarm(Arc<TickThread>);
-
 /// Has a plugin that computes give way at every tick: others compute then, and its time is looked at.
 pub(crate) fn watch(store: &mut Store<Host>) {
     store.epoch_deadline_async_yield_and_update(1);
@@ -156,7 +78,7 @@ pub(crate) fn watch(store: &mut Store<Host>) {
 /// Must be called before every entry into a store, on a thread of plugins: a plugin whose deadline has passed already
 /// gives way before it has done anything, and one at which nothing ticks never does.
 pub(crate) fn arm(store: &mut Store<Host>) {
-    store.data().alarm.0.wake();
+    store.data().alarm.wake();
     store.set_epoch_deadline(1);
 }
 

@@ -29,7 +29,7 @@ const CONFIGURED: &str = "configured";
 #[derive(Debug, Serialize, Deserialize)]
 struct Idle {
     held: Held,
-    /// Processor time while nothing was to do, as a part of one core.
+    /// CPU time while nothing was to do, as a part of one core.
     cpu: f64,
 }
 

@@ -73,8 +73,11 @@ fn main() -> Result<()> {
             other => bail!("unknown argument {other}; there is --quick"),
         }
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let sandboxed = |way: &str| runtime.block_on(load(format!(r#"{{"way":"{way}"}}"#)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // The guest is our own, and compiling is not what is measured.
+    let config = SandboxConfig { compiler: Compiler::InProcess, ..SandboxConfig::new(Arc::new(StandingClock)) };
+    let sandbox = Sandbox::new(config)?;
+    let sandboxed = |way: &str| runtime.block_on(load(&sandbox, format!(r#"{{"way":"{way}"}}"#)));
     let contender = |name, target, who| Contender { name, who, target, took: Vec::new() };
     for records in BATCHES {
         let batch = Arc::new(batch(records));
@@ -87,7 +90,7 @@ fn main() -> Result<()> {
         // The first turn finds caches and memories as they are when nothing has run.
         for turn in 0..=turns {
             for contender in &mut contenders {
-                let took = measure(&runtime, &contender.who, &batch)?;
+                let took = measure(&runtime, &sandbox, &contender.who, &batch)?;
                 if turn > 0 {
                     contender.took.push(took);
                 }
@@ -98,10 +101,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-async fn load(settings: String) -> Result<Arc<dyn TransformerPort>> {
-    // The guest is our own, and compiling is not what is measured.
-    let config = SandboxConfig { compiler: Compiler::InProcess, ..SandboxConfig::new(Arc::new(StandingClock)) };
-    let plugin = Sandbox::new(config)?.load(guests()?.path("guest-orders")?).await?;
+async fn load(sandbox: &Sandbox, settings: String) -> Result<Arc<dyn TransformerPort>> {
+    let plugin = sandbox.load(guests()?.path("guest-orders")?).await?;
     let instance = Instance::new(RouteName::new("guests")?, StepName::new("orders")?, settings);
     Ok(plugin.transformer(instance).await?)
 }
@@ -148,7 +149,7 @@ fn check(runtime: &Runtime, contenders: &[Contender], batch: &Arc<Batch>) -> Res
 }
 
 /// One turn: CPU microseconds a record.
-fn measure(runtime: &Runtime, who: &Who, batch: &Arc<Batch>) -> Result<f64> {
+fn measure(runtime: &Runtime, sandbox: &Sandbox, who: &Who, batch: &Arc<Batch>) -> Result<f64> {
     let calls = RECORDS_A_TURN.div_ceil(batch.len());
     let begun = Usage::begin();
     match who {
@@ -159,8 +160,8 @@ fn measure(runtime: &Runtime, who: &Who, batch: &Arc<Batch>) -> Result<f64> {
         }
         Who::Sandboxed(port) => {
             let (port, batch) = (Arc::clone(port), Arc::clone(batch));
-            // On the runtime's own thread, as the engine's driver does it.
-            let work = runtime.spawn(async move {
+            // From where a route calls its plugins.
+            let work = sandbox.beside_plugins(async move {
                 for _ in 0..calls {
                     black_box(port.transform(Arc::clone(&batch)).await.answered()?);
                 }

@@ -9,7 +9,6 @@ use crossdock_devkit::{guests, plugins};
 use crossdock_engine::ports::TransformerPort;
 use crossdock_model::{Batch, RouteName, StepName};
 use crossdock_sandbox::{Compiler, Instance, Plugin, Sandbox, SandboxConfig};
-use std::path::Path;
 use std::sync::Arc;
 
 /// Records a batch.
@@ -32,20 +31,16 @@ impl Rounds {
     }
 }
 
-/// Measures on a thread of a runtime, as the engine's driver calls its ports.
-fn on_a_runtime<F>(work: impl FnOnce() -> F) -> Result<Vec<Line>>
+/// Measures beside the plugins, from where a route calls them.
+fn beside_plugins<F>(work: impl FnOnce(Sandbox) -> F) -> Result<Vec<Line>>
 where
     F: Future<Output = Result<Vec<Line>>> + Send + 'static,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let work = work();
-    runtime.block_on(async { tokio::spawn(work).await? })
-}
-
-/// Loads a plugin. It is our own, and compiling is not what is measured here.
-async fn load(file: &Path) -> Result<Plugin> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // The plugins are our own, and compiling is not what is measured here.
     let config = SandboxConfig { compiler: Compiler::InProcess, ..SandboxConfig::new(Arc::new(StandingClock)) };
-    Ok(Sandbox::new(config)?.load(file).await?)
+    let sandbox = Sandbox::new(config)?;
+    runtime.block_on(sandbox.beside_plugins(work(sandbox.clone())))?
 }
 
 async fn port(plugin: &Plugin, settings: &str) -> Result<Port> {
@@ -74,12 +69,12 @@ fn us(begun: Usage, calls: u32) -> f64 {
 
 /// A fresh instance for each batch, beside one that is kept.
 pub(crate) fn fresh_and_warm(quick: bool) -> Result<Vec<Line>> {
-    on_a_runtime(move || fresh(Rounds::of(quick)))
+    beside_plugins(move |sandbox| fresh(sandbox, Rounds::of(quick)))
 }
 
-async fn fresh(rounds: Rounds) -> Result<Vec<Line>> {
+async fn fresh(sandbox: Sandbox, rounds: Rounds) -> Result<Vec<Line>> {
     let batch = orders();
-    let map = load(&plugins()?.path("map")?).await?;
+    let map = sandbox.load(plugins()?.path("map")?).await?;
     let kept = port(&map, MAP_SETTINGS).await?;
     let (expected, _) = kept.transform(Arc::clone(&batch)).await.answered()?;
     let mut ratios = Vec::new();
@@ -120,12 +115,12 @@ async fn fresh(rounds: Rounds) -> Result<Vec<Line>> {
 
 /// A call through the port, beside one in wasmtime alone.
 pub(crate) fn host_and_bare(quick: bool) -> Result<Vec<Line>> {
-    on_a_runtime(move || hosted(Rounds::of(quick)))
+    beside_plugins(move |sandbox| hosted(sandbox, Rounds::of(quick)))
 }
 
-async fn hosted(rounds: Rounds) -> Result<Vec<Line>> {
+async fn hosted(sandbox: Sandbox, rounds: Rounds) -> Result<Vec<Line>> {
     let file = plugins()?.path("map")?;
-    let map = load(&file).await?;
+    let map = sandbox.load(&file).await?;
     let batch = orders();
     let handles: Vec<u32> = (1..).take(RECORDS).collect();
     let mut bare = Bare::start(&file, MAP_SETTINGS).context("starting the component without a host")?;
@@ -162,11 +157,11 @@ async fn hosted(rounds: Rounds) -> Result<Vec<Line>> {
 
 /// What a trap costs until another instance answers.
 pub(crate) fn trapped(quick: bool) -> Result<Vec<Line>> {
-    on_a_runtime(move || trap(Rounds::of(quick)))
+    beside_plugins(move |sandbox| trap(sandbox, Rounds::of(quick)))
 }
 
-async fn trap(rounds: Rounds) -> Result<Vec<Line>> {
-    let guest = load(&guests()?.path("guest-transformer")?).await?;
+async fn trap(sandbox: Sandbox, rounds: Rounds) -> Result<Vec<Line>> {
+    let guest = sandbox.load(guests()?.path("guest-transformer")?).await?;
     let port = port(&guest, r#"{"misbehave": "poison"}"#).await?;
     let (good, bad) = (texts("fine"), texts("poison"));
     let (mut warm, mut trapping, mut next, mut to_ready) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

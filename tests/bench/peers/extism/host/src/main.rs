@@ -10,7 +10,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [plugin, input, output, records] = arguments.as_slice() else { bail!("extism-host PLUGIN IN OUT RECORDS") };
     let records: usize = records.parse().context("how many records a call?")?;
-    let manifest = Manifest::new([Wasm::file(plugin)]);
+    let manifest = Manifest::new([Wasm::data(std::fs::read(plugin).context("reading the plugin")?)]);
     // Compiled code is kept where EXTISM_CACHE_CONFIG says.
     let mut plugin = PluginBuilder::new(manifest).build()?;
     let mut reader = BufReader::with_capacity(1 << 18, File::open(input).context("opening the orders")?);

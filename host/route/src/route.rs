@@ -109,8 +109,8 @@ pub struct BatchLimits {
 }
 
 impl BatchLimits {
-    /// 1,000 records, 1 MiB: what a batch costs by itself (two transactions that are on disk, the calls of plugins, their
-    /// operations on files) is less than a tenth of what its records cost.
+    /// 1,000 records, 1 MiB. A batch costs something by itself: two transactions that are on disk, the calls of plugins,
+    /// their operations on files. Measured, 1,000 a batch took a sixth less CPU time than 500.
     pub const DEFAULT: Self = Self { records_max: 1_000, bytes_max: 1 << 20 };
 }
 

@@ -3,8 +3,8 @@
 //! What plugins can make the host hold altogether, at worst: `memory_total_max_bytes` for their memories; for each live
 //! instance [`Limits::STRUCTURES_MAX_BYTES`] and 6 MiB (its state, with the keys, and what it printed); for each call
 //! under way three times `boundary_max_bytes`, its batch, and the answers to its requests; for each operation on a file
-//! [`Limits::FILE_CHUNK_MAX_BYTES`], or [`Limits::FILE_READ_MAX_BYTES`] while the plugin waits for it; for each plugin that is being compiled, of which there are
-//! [`CompileLimits::AT_ONCE_MAX`], twice `code_max_bytes`.
+//! [`Limits::FILE_CHUNK_MAX_BYTES`], or [`Limits::FILE_READ_MAX_BYTES`] while the plugin waits for it; for each
+//! plugin that is being compiled, of which there are [`CompileLimits::AT_ONCE_MAX`], twice `code_max_bytes`.
 //!
 //! What cannot be interrupted is one instruction that fills or copies memory: between 240 and 910 ms for all of 248 MiB,
 //! measured on a machine with much else to do, and less for less memory.

@@ -5,7 +5,7 @@
 //! a call, it prints nanoseconds a record.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use crossdock_bench::{Orders, Usage};
+use crossdock_bench::{Orders, Spread, Usage};
 use crossdock_devkit::guests;
 use crossdock_engine::ports::{Clock, PortFuture, TransformerPort};
 use crossdock_model::{Batch, Outcome, RouteName, StepName, Timestamp};
@@ -133,9 +133,8 @@ async fn call(
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+fn median(values: Vec<f64>) -> f64 {
+    Spread::of(values).median
 }
 
 #[allow(clippy::print_stdout)]

@@ -12,7 +12,7 @@ mod server;
 mod work;
 
 use anyhow::{Context as _, Result, bail};
-use crossdock_bench::Usage;
+use crossdock_bench::{Spread, Usage};
 use crossdock_devkit::plugins;
 use crossdock_engine::ports::DestinationPort;
 use crossdock_model::{Batch, Column, RouteName, StepName};
@@ -194,14 +194,8 @@ fn table(contenders: &[Contender<'_>], plan: &Plan) -> String {
     lines.join("\n")
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => f64::NAN,
-        len if len % 2 == 0 => (values[middle - 1] + values[middle]) / 2.0,
-        _ => values[middle],
-    }
+fn median(values: Vec<f64>) -> f64 {
+    Spread::of(values).median
 }
 
 #[allow(clippy::print_stdout)]

@@ -1,6 +1,6 @@
 //! The table: what was measured beside what is wanted.
 
-use crossdock_bench::Usage;
+use crossdock_bench::{Spread, Usage};
 
 /// What something took once.
 #[derive(Debug, Clone, Copy)]
@@ -92,12 +92,6 @@ fn spread(values: &[f64]) -> (f64, f64) {
     values.iter().fold((f64::MAX, f64::MIN), |(least, most), &value| (least.min(value), most.max(value)))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => f64::NAN,
-        len if len % 2 == 0 => (values[middle - 1] + values[middle]) / 2.0,
-        _ => values[middle],
-    }
+fn median(values: Vec<f64>) -> f64 {
+    Spread::of(values).median
 }

@@ -63,7 +63,7 @@ fn upward_edges() {
         "[package]\nname = \"crossdock-cli\"\n[dependencies]\nwords = { package = \"crossdock-model\", path = \"\" }\n";
     check(
         &[model, ("host/cli/Cargo.toml", renamed)],
-        &[("host/cli/Cargo.toml:4", "it may see crossdock, crossdock-server")],
+        &[("host/cli/Cargo.toml:4", "it may see crossdock, crossdock-server, crossdock-testkit, crossdock-author")],
     );
     check(
         &[

@@ -15,19 +15,32 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("host/engine", &["crossdock-model"]),
     ("host/ledger", &["crossdock-model", "crossdock-route", "crossdock-engine"]),
     ("host/sandbox", &["crossdock-model", "crossdock-route", "crossdock-engine"]),
-    ("host/host", &["crossdock-model", "crossdock-route", "crossdock-engine", "crossdock-ledger", "crossdock-sandbox"]),
+    ("host/registry", &["crossdock-model"]),
+    ("host/host", HOST),
+    ("host/testkit", &["crossdock-model", "crossdock-engine", "crossdock-sandbox"]),
+    ("host/author", &["crossdock-model"]),
     ("host/server", &["crossdock"]),
-    ("host/cli", &["crossdock", "crossdock-server"]),
+    ("host/cli", &["crossdock", "crossdock-server", "crossdock-testkit", "crossdock-author"]),
     ("sdk/", &["crossdock-sdk"]),
     ("plugins/", &["crossdock-sdk"]),
     ("examples/erp", &[]),
-    ("examples/", &["crossdock", "crossdock-devkit"]),
+    ("examples/", &["crossdock", "crossdock-testkit", "crossdock-devkit"]),
     ("tests/guests/", &["crossdock-sdk"]),
     ("tests/tidy", &[]),
     ("tests/devkit", &["crossdock"]),
     ("tests/fuzz", FUZZED),
     ("tests/guard", COUNTED),
-    ("tests/", &["crossdock", "crossdock-devkit", "crossdock-sdk"]),
+    ("tests/", &["crossdock", "crossdock-testkit", "crossdock-author", "crossdock-devkit", "crossdock-sdk"]),
+];
+
+/// What the facade puts together.
+const HOST: &[&str] = &[
+    "crossdock-model",
+    "crossdock-route",
+    "crossdock-engine",
+    "crossdock-ledger",
+    "crossdock-sandbox",
+    "crossdock-registry",
 ];
 
 /// What is given any bytes: whatever reads something from outside.

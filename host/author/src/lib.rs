@@ -1,0 +1,5 @@
+//! What authors of plugins need around their code.
+//!
+//! **Does**: lays out a new plugin, builds one with its language's own tools, and compares two versions of a contract.
+//! **May touch**: the plugin's folder, and the tools of its language as processes.
+//! **Never**: runs a plugin, or decides what is let in.

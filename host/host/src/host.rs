@@ -233,7 +233,7 @@ impl Host {
             path: path.to_path_buf(),
             name: description.name.clone(),
             version: description.version.clone(),
-            contract: plugin.contract_version().to_owned(),
+            contract: plugin.contract_version().to_string(),
             summary: clean(description.summary.clone()),
             role: description.role.as_str().to_owned(),
             exports,

@@ -125,7 +125,7 @@ pub(crate) fn facts(plugin: &Plugin) -> LockedPlugin {
         version: description.version.clone(),
         sha256: plugin.digest().to_owned(),
         size_bytes: plugin.size_bytes(),
-        contract: plugin.contract_version().to_owned(),
+        contract: plugin.contract_version().to_string(),
         role: description.role.as_str().to_owned(),
         exports: exports.iter().filter(|(is, _)| *is).map(|(_, name)| (*name).to_owned()).collect(),
         wants,

@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod checkpoint;
+pub mod contract;
 pub mod error;
 pub mod event;
 pub mod failure;
@@ -19,6 +20,7 @@ pub mod time;
 
 pub use batch::{Attribute, Batch, Column, ColumnError};
 pub use checkpoint::Checkpoint;
+pub use contract::{CONTRACT_SECTION, CONTRACT_VERSION, ContractVersion, Fit};
 pub use error::{Code, ErrorClass, Explained};
 pub use event::{Event, EventKind};
 pub use failure::{Failure, Fault, FaultKind};

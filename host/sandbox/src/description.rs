@@ -137,7 +137,13 @@ mod tests {
             max_batch: 500,
         };
         change(&mut said);
-        let admitted = Admitted { role: Role::Transformer, compensate: false, probe: false, imports: Vec::new() };
+        let admitted = Admitted {
+            role: Role::Transformer,
+            compensate: false,
+            probe: false,
+            imports: Vec::new(),
+            contract: crossdock_model::ContractVersion::OURS,
+        };
         match (check_description(said, &admitted), expected) {
             (Ok(description), Ok(())) => assert_eq!(description.summary, "maps\\nfields"),
             (Err(error), Err(text)) => assert!(error.rule.contains(text), "{error}"),

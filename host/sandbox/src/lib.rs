@@ -45,6 +45,7 @@ mod redact;
 mod request_limits;
 mod sandbox;
 mod secret_values;
+mod sections;
 mod shape;
 mod shared;
 mod stderr;
@@ -52,7 +53,7 @@ mod text;
 mod ticks;
 mod under_way;
 
-pub use admission::{AdmissionError, CONTRACT_SECTION, CONTRACT_VERSION, Role};
+pub use admission::{AdmissionError, Role};
 pub use cache::CacheError;
 pub use compile::{CompileError, Compiler};
 pub use compile_child::compile_if_asked;

@@ -1,6 +1,6 @@
 //! A loaded plugin: what it is, and instances of it.
 
-use crate::admission::{CONTRACT_VERSION, Role};
+use crate::admission::Role;
 use crate::binding::Bindings;
 use crate::description::Description;
 use crate::grants::{GrantError, Grants, HttpGrant};
@@ -12,7 +12,7 @@ use crate::ports::{Destination, Source, Transformer};
 use crate::request_limits::RequestLimits;
 use crate::secret_values::SecretValues;
 use crossdock_engine::ports::{Abilities, CallError, DestinationPort, PortError, SourcePort, TransformerPort};
-use crossdock_model::{ErrorClass, RouteName, StepName};
+use crossdock_model::{ContractVersion, ErrorClass, RouteName, StepName};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -121,11 +121,10 @@ impl Plugin {
         self.file.size_bytes
     }
 
-    /// The version of the plugin contract that it was built for.
+    /// The version of the plugin contract that it was built for: this host's, or an earlier one that goes together with it.
     #[must_use]
-    pub fn contract_version(&self) -> &'static str {
-        // No other version is admitted.
-        CONTRACT_VERSION
+    pub fn contract_version(&self) -> ContractVersion {
+        self.loaded.admitted.contract
     }
 
     /// Whether its compiled code came from the cache.

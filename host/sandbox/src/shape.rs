@@ -67,13 +67,11 @@ const FUNCTION_NAME: Excess = Excess {
     max: Limits::FUNCTION_NAME_MAX_BYTES as u64,
     limit: "FUNCTION_NAME_MAX_BYTES",
 };
-const NAMES: Excess =
-    Excess { what: "imports, exports and versions of the contract", max: Limits::NAMES_MAX as u64, limit: "NAMES_MAX" };
+const NAMES: Excess = Excess { what: "imports and exports", max: Limits::NAMES_MAX as u64, limit: "NAMES_MAX" };
 
-/// What a component shows to the outside, and what its custom sections of one name hold.
+/// What a component shows to the outside.
 #[derive(Default, Debug)]
 pub(crate) struct Outside<'a> {
-    pub(crate) sections: Vec<&'a [u8]>,
     pub(crate) imports: Vec<&'a str>,
     pub(crate) exports: Vec<&'a str>,
 }
@@ -81,7 +79,7 @@ pub(crate) struct Outside<'a> {
 impl Outside<'_> {
     /// Looked at before each that is added: a section may hold as many as the file has bytes.
     fn has_room(&self) -> Result<(), ShapeError> {
-        let names = self.sections.len() + self.imports.len() + self.exports.len();
+        let names = self.imports.len() + self.exports.len();
         if names >= Limits::NAMES_MAX { Err(ShapeError::TooMuch(NAMES)) } else { Ok(()) }
     }
 }
@@ -147,8 +145,8 @@ fn at(list: &[Option<Sum>], index: u32) -> Result<Option<Sum>, ShapeError> {
     list.get(index as usize).copied().ok_or(ShapeError::NoSuchComponent)
 }
 
-/// Walks through a file. `section` is the name of the custom sections that are wanted, wherever they stand.
-pub(crate) fn walk<'a>(bytes: &'a [u8], section: &str) -> Result<Outside<'a>, ShapeError> {
+/// Walks through a file.
+pub(crate) fn walk(bytes: &[u8]) -> Result<Outside<'_>, ShapeError> {
     let mut outside = Outside::default();
     let mut open: Vec<Part> = Vec::new();
     let mut definitions = 0;
@@ -174,10 +172,6 @@ pub(crate) fn walk<'a>(bytes: &'a [u8], section: &str) -> Result<Outside<'a>, Sh
                     let list = if part.is_component { &mut within.components } else { &mut within.modules };
                     know(list, Some(part.sum))?;
                 }
-            }
-            Payload::CustomSection(found) if found.name() == section => {
-                outside.has_room()?;
-                outside.sections.push(found.data());
             }
             Payload::CustomSection(found) => check_names(&found)?,
             payload => match open.last_mut() {
@@ -336,7 +330,7 @@ mod tests {
     /// Walks through a component in text form; answers with what it says against it.
     fn check(text: &str, expected: &str) {
         let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
-        let found = walk(&bytes, "").map_or_else(|error| error.to_string(), |_| String::new());
+        let found = walk(&bytes).map_or_else(|error| error.to_string(), |_| String::new());
         assert_eq!(found, expected, "{} bytes of component", bytes.len());
     }
 
@@ -407,7 +401,7 @@ mod tests {
             let module = [&b"\0asm\x01\0\0\0"[..], &section(id, &entries), &code].concat();
             let instances = [&number(times), &[0, 0, 0].repeat(times)[..]].concat();
             let component = [&b"\0asm\x0d\0\x01\0"[..], &section(1, &module), &section(2, &instances)].concat();
-            let found = walk(&component, "").map_or_else(|error| error.to_string(), |_| String::new());
+            let found = walk(&component).map_or_else(|error| error.to_string(), |_| String::new());
             assert_eq!(found, expected, "{count} entries in section {id}");
         };
         // Functions of the first type; globals of i32 that are 0; one passive segment of functions.
@@ -448,13 +442,13 @@ mod tests {
         let whole = wat::parse_str(doubled(3)).unwrap();
         for end in 8..whole.len() {
             // Some of them are whole again: what is left then is still a component.
-            let _ = walk(&whole[..end], "");
+            let _ = walk(&whole[..end]);
         }
-        assert!(matches!(walk(&whole[..whole.len() - 1], ""), Err(ShapeError::Damaged(_))));
-        assert!(matches!(walk(b"\0asm\x01\0\0\0", ""), Err(ShapeError::CoreModule)));
+        assert!(matches!(walk(&whole[..whole.len() - 1]), Err(ShapeError::Damaged(_))));
+        assert!(matches!(walk(b"\0asm\x01\0\0\0"), Err(ShapeError::CoreModule)));
         // The index of a component that is not there.
         let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
         bytes.extend([5, 4, 1, 0, 7, 0]);
-        assert!(matches!(walk(&bytes, ""), Err(ShapeError::NoSuchComponent)));
+        assert!(matches!(walk(&bytes), Err(ShapeError::NoSuchComponent)));
     }
 }

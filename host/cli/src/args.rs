@@ -5,9 +5,9 @@ mod verbs;
 
 pub(crate) use choice::{Consent, Filter, Part, Which};
 pub(crate) use verbs::{
-    ApproveArgs, BackupArg, BackupArgs, DecideArgs, EventsArgs, ExplainArgs, FailuresArgs, InspectArgs, ProbeArgs,
-    PruneArgs, RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs, RestoreArgs, ResumeArgs, ResyncArgs,
-    RollbackListArgs, RouteArg, RunsArgs,
+    ApproveArgs, BackupArg, BackupArgs, BuildArgs, DecideArgs, EventsArgs, ExplainArgs, FailuresArgs, InspectArgs,
+    ProbeArgs, PruneArgs, RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs, RestoreArgs, ResumeArgs,
+    ResyncArgs, RollbackListArgs, RouteArg, RunsArgs,
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -49,6 +49,9 @@ Decide which plugins run:
   plugin list             What is pinned of each plugin, and whether its file still is that
   plugin approve NAME     See what is different in a plugin's file, and let it in
   plugin inspect FILE     What a plugin says of itself
+
+Write plugins:
+  plugin build [DIR]      Build a plugin with its language's own tools
 
 Look after the ledger:
   ledger prune            Remove what is older than the project keeps it
@@ -189,6 +192,12 @@ pub(crate) enum Connectors {
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugin {
+    /// Build a plugin with its language's own tools: DIR/dist/NAME.wasm
+    ///
+    /// The folder's manifest says the language: Cargo.toml, package.json or pyproject.toml. What its tools say is passed
+    /// on as it is; what is missing on this machine is named with the command that gets it. The same folder gives the
+    /// same bytes everywhere.
+    Build(BuildArgs),
     /// What a plugin says of itself: role, settings, wishes. It is granted nothing
     Inspect(InspectArgs),
     /// What is pinned of each plugin of the project, and whether its file still is that
@@ -330,6 +339,8 @@ mod tests {
         check("crossdock plugin release r ship --reason fixed", Ok("Plugin(Release"));
         check("crossdock connectors check r.toml", Ok("Connectors(Check"));
         check("crossdock plugin inspect p.wasm", Ok("Plugin(Inspect"));
+        check("crossdock plugin build", Ok("dir: \".\""));
+        check("crossdock plugin build p", Ok("dir: \"p\""));
         check("crossdock plugin approve map book --yes", Ok("names: [PluginName(\"map\"), PluginName(\"book\")]"));
         check("crossdock plugin approve --all --confirm abc", Ok("confirm: Some(\"abc\")"));
         check("crossdock plugin approve", Err("--all"));

@@ -107,7 +107,7 @@ impl Fail {
         if let Some(fix) = self.fix().filter(|_| !shown) {
             let _ = writeln!(out, "{} {}", paint.bold("fix:"), clean(fix));
         }
-        if let Some(code) = self.code().filter(|code| crossdock::explain(code).is_some()) {
+        if let Some(code) = self.code().filter(|code| crate::codes::explain(code).is_some()) {
             let _ = writeln!(out, "{} crossdock explain {code}", paint.bold("more:"));
         }
         out
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn the_codes_that_are_said_have_pages() {
         for code in ["records-changed", "records-none", "records-several-routes"] {
-            assert!(crossdock::explain(code).is_some(), "{code}");
+            assert!(crate::codes::explain(code).is_some(), "{code}");
         }
     }
 }

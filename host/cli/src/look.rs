@@ -136,7 +136,7 @@ fn settings(out: &Out, schema: &serde_json::Value) -> String {
 /// When there is no such code.
 pub(crate) fn explain(out: &Out, code: Option<&str>) -> Result<(), Fail> {
     let Some(code) = code else {
-        let codes = crossdock::codes();
+        let codes = crate::codes::codes();
         if out.json {
             let all = codes.iter().map(|code| json!({ "code": code.name, "means": heading(code.page) }));
             return out.document(&json!({ "codes": all.collect::<Vec<_>>() }));
@@ -147,7 +147,7 @@ pub(crate) fn explain(out: &Out, code: Option<&str>) -> Result<(), Fail> {
         }
         return out.text(&table.render(0));
     };
-    match crossdock::explain(code) {
+    match crate::codes::explain(code) {
         Some(found) if out.json => out.document(&json!({ "code": found.name, "page": found.page })),
         Some(found) => out.text(&format!("{}\n", found.page.trim_end())),
         None => Err(unknown_code(code)),
@@ -159,7 +159,7 @@ fn heading(page: &str) -> &str {
 }
 
 fn unknown_code(code: &str) -> Fail {
-    let codes = crossdock::codes();
+    let codes = crate::codes::codes();
     let near = codes
         .iter()
         .map(|known| (strsim::jaro_winkler(known.name, code), known.name))

@@ -5,7 +5,9 @@
 //! **Never**: the ledger, plugins or project files themselves, files at all, the network: the façade does that.
 
 mod args;
+mod author;
 mod chain;
+mod codes;
 mod decide;
 mod fail;
 mod failures;
@@ -95,6 +97,7 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
         Verb::Rollback(Rollback::Resume(args)) => return decide::resume(out, &host, args).await,
         Verb::Rollback(Rollback::MarkDone(args)) => return decide::mark_done(out, &host, args).await,
         Verb::Connectors(Connectors::Check(args)) => return look::connectors(out, &host, &args.route).await,
+        Verb::Plugin(Plugin::Build(args)) => author::build(out, &host, args).await?,
         Verb::Plugin(Plugin::List) => return plugins::list(out, &host).await,
         Verb::Plugin(Plugin::Approve(args)) => return plugins::approve(out, &host, args).await,
         Verb::Plugin(Plugin::Inspect(args)) => look::inspect(out, &host, &args.file).await?,

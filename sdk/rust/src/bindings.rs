@@ -1,4 +1,4 @@
-//! What wit-bindgen makes of `wit/`. Not for authors: the export macros name it.
+//! What wit-bindgen makes of `wit/`, a link to the contract. Not for authors: the export macros name it.
 //!
 //! One invocation a world, so that a plugin exports exactly the interfaces of its role. All share the
 //! types of the first; wit-component joins the worlds again when it makes the component, and leaves
@@ -8,7 +8,7 @@
 pub mod base {
     wit_bindgen::generate!({
         world: "plugin-base",
-        path: "../../wit",
+        path: "wit",
         pub_export_macro: true,
         export_macro_name: "export_base",
         default_bindings_module: "crossdock_sdk::bindings::base",
@@ -21,7 +21,7 @@ macro_rules! role {
         pub mod $module {
             wit_bindgen::generate!({
                 world: $world,
-                path: "../../wit",
+                path: "wit",
                 with: { "crossdock:plugin/types@0.1.0": crate::bindings::base::crossdock::plugin::types },
                 pub_export_macro: true,
                 export_macro_name: $export,

@@ -165,6 +165,13 @@ pub(crate) struct ResumeArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// The plugin's folder; the current one unless told. Example: crossdock plugin build big-orders
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// The plugin's file. Example: target/plugins/map.wasm
     #[arg(value_name = "FILE")]

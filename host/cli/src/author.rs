@@ -1,0 +1,77 @@
+//! What authors of plugins do: build one.
+
+use crate::args::BuildArgs;
+use crate::fail::Fail;
+use crate::out::Out;
+use crate::text::{bytes, clean, quote};
+use crossdock::{Host, PluginReport};
+use crossdock_author::{Built, Explained};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::Path;
+
+impl Fail {
+    /// What the author's tools say.
+    pub(crate) fn author(error: &impl Explained) -> Self {
+        Self::Said {
+            code: Some(error.code()),
+            class: error.class(),
+            message: error.to_string(),
+            fix: error.fix().unwrap_or_default(),
+        }
+    }
+}
+
+/// Builds a plugin, and lets the host say what came of it.
+///
+/// # Errors
+/// When it does not build, or what was built is not a plugin for this host.
+pub(crate) async fn build(out: &Out, host: &Host, args: &BuildArgs) -> Result<(), Fail> {
+    let built = crossdock_author::build(&args.dir, out.json).map_err(|error| Fail::author(&error))?;
+    let report = host.inspect(&built.path).await?;
+    let schema =
+        crossdock_author::keep_schema(&built, &report.settings_schema).map_err(|error| Fail::author(&error))?;
+    for warning in differences(&built, &report) {
+        out.note(&format!("{} {}", out.paint_err.bold("warning:"), clean(&warning)));
+    }
+    if out.json {
+        return out.document(&json!({
+            "language": built.language.as_str(), "plugin": report, "settings_schema_file": schema,
+        }));
+    }
+    out.text(&page(out, &report, &schema))
+}
+
+/// What the plugin says of itself otherwise than its manifest.
+fn differences(built: &Built, report: &PluginReport) -> Vec<String> {
+    let pairs = [("name", &built.name, &report.name), ("version", &built.version, &report.version)];
+    let differ = pairs.into_iter().filter(|(_, manifest, plugin)| manifest != plugin);
+    let manifest = built.language.manifest();
+    differ
+        .map(|(what, said, says)| format!("the {what} in {manifest} is {said}, the plugin calls itself {says}"))
+        .collect()
+}
+
+fn page(out: &Out, report: &PluginReport, schema: &Path) -> String {
+    let title = format!("{} {}", clean(&report.name), clean(&report.version));
+    let mut text = format!("{}, {}, is built\n\n", out.paint.bold(&title), clean(&report.role));
+    let lines = [
+        ("file", format!("{}, {}", clean(&shown(&report.path)), bytes(report.size_bytes))),
+        ("sha-256", clean(&report.digest).into_owned()),
+        ("contract", clean(&report.contract).into_owned()),
+        ("settings", clean(&shown(schema)).into_owned()),
+    ];
+    for (name, value) in lines {
+        let _ = writeln!(text, "  {} {value}", out.paint.dim(&format!("{name:<12}")));
+    }
+    let _ = writeln!(text, "\n{}", out.paint.bold("Next:"));
+    let _ = writeln!(text, "  crossdock plugin inspect {}", quote(&shown(&report.path)));
+    text
+}
+
+/// A path as one would type it from here.
+fn shown(path: &Path) -> String {
+    let here = std::path::absolute(".").ok();
+    let short = here.as_deref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
+    short.display().to_string()
+}

@@ -15,6 +15,7 @@ pub mod id;
 pub mod key;
 pub mod outcome;
 pub mod place;
+pub mod reference;
 pub mod status;
 pub mod time;
 
@@ -29,5 +30,6 @@ pub use id::{InvalidName, PluginName, RecordId, RouteName, RunId, StepName};
 pub use key::idempotency_key;
 pub use outcome::Outcome;
 pub use place::HandlerPlace;
+pub use reference::{InvalidReference, OciReference, is_digest, is_registry};
 pub use status::{Counts, RunStatus, Status};
 pub use time::Timestamp;

@@ -11,10 +11,12 @@ mod http;
 mod process;
 #[cfg(feature = "raw")]
 pub mod raw;
+mod registry;
 mod wasm;
 
 pub use build::{binary, binary_optimised, workspace_root};
 pub use hostile::{HOSTILE_PATHS, HostileServer, SeenRequest};
 pub use http::{http, http_with};
 pub use process::Child;
+pub use registry::{OciRegistry, REGISTRY_PASSWORD, REGISTRY_USER};
 pub use wasm::{Plugins, guests, plugins};

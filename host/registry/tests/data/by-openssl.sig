@@ -1,0 +1,1 @@
+crossdock-signature-1 sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= CnDYiWv6k5rMeHhkcis01Qai+KSjNfktL5W8Oc6GfegbkhUt7gwSypaBD/XJkpQIEMCFOS1Mxd0aN0OCRpNQCA==

@@ -19,4 +19,5 @@ codes! {
     "build-tool-failed",
     "build-tool-missing",
     "build-tool-too-old",
+    "wit-unreadable",
 }

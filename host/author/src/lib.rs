@@ -7,6 +7,7 @@
 pub mod build;
 mod codes;
 mod language;
+pub mod wit;
 
 pub use build::{BuildError, Built, build, keep_schema};
 pub use codes::CODES;

@@ -7,7 +7,7 @@ pub(crate) use choice::{Consent, Filter, Part, Which};
 pub(crate) use verbs::{
     ApproveArgs, BackupArg, BackupArgs, BuildArgs, DecideArgs, EventsArgs, ExplainArgs, FailuresArgs, InspectArgs,
     ProbeArgs, PruneArgs, RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs, RestoreArgs, ResumeArgs,
-    ResyncArgs, RollbackListArgs, RouteArg, RunsArgs,
+    ResyncArgs, RollbackListArgs, RouteArg, RunsArgs, WitCheckArgs,
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -52,6 +52,7 @@ Decide which plugins run:
 
 Write plugins:
   plugin build [DIR]      Build a plugin with its language's own tools
+  wit check OLD NEW       Whether plugins of one version of the contract go on with another
 
 Look after the ledger:
   ledger prune            Remove what is older than the project keeps it
@@ -171,6 +172,9 @@ pub(crate) enum Verb {
     /// Plugins
     #[command(subcommand, arg_required_else_help = true)]
     Plugin(Plugin),
+    /// The contract between host and plugins
+    #[command(subcommand, arg_required_else_help = true)]
+    Wit(Wit),
     /// What an error code means and what to do about it; without CODE, all codes
     Explain(ExplainArgs),
     /// Look after the ledger: prune, backup, restore
@@ -213,6 +217,17 @@ pub(crate) enum Plugin {
     Approve(ApproveArgs),
     /// Let a quarantined plugin be used again at a step of a route
     Release(ReleaseArgs),
+}
+
+/// What can be done with the contract.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Wit {
+    /// Whether plugins that were built for OLD go on loading and working with a host that speaks NEW
+    ///
+    /// Each difference is told, with what it breaks for whom and what to do instead. What is written in the types is
+    /// compared; where only documentation has changed is told as well, so that somebody reads it. Exit code 5 if some
+    /// plugins break.
+    Check(WitCheckArgs),
 }
 
 /// How the ledger is looked after.
@@ -350,6 +365,8 @@ mod tests {
         check("crossdock ledger prune --dry-run", Ok("dry_run: true"));
         check("crossdock ledger restore b --replace", Ok("replace: true"));
         check("crossdock ledger backup", Err("<TO>"));
+        check("crossdock wit check a b", Ok("Wit(Check"));
+        check("crossdock wit check a", Err("<NEW>"));
         check("crossdock explain", Ok("code: None"));
     }
 }

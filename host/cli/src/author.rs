@@ -1,11 +1,11 @@
-//! What authors of plugins do: build one.
+//! What authors of plugins do: build one; and what those who look after the contract do: compare two versions.
 
-use crate::args::BuildArgs;
+use crate::args::{BuildArgs, WitCheckArgs};
 use crate::fail::Fail;
 use crate::out::Out;
-use crate::text::{bytes, clean, quote};
-use crossdock::{Host, PluginReport};
-use crossdock_author::{Built, Explained};
+use crate::text::{bytes, clean, clean_lines, quote};
+use crossdock::{ErrorClass, Host, PluginReport};
+use crossdock_author::{Built, Explained, wit};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -40,6 +40,20 @@ pub(crate) async fn build(out: &Out, host: &Host, args: &BuildArgs) -> Result<()
         }));
     }
     out.text(&page(out, &report, &schema))
+}
+
+/// Says whether plugins of one version of the contract go on with another. Gives the exit code.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub(crate) fn compare(out: &Out, args: &WitCheckArgs) -> Result<u8, Fail> {
+    let found = wit::check(&args.old, &args.new).map_err(|error| Fail::author(&error))?;
+    if out.json {
+        out.document(&found)?;
+    } else {
+        out.text(&clean_lines(&found.to_string()))?;
+    }
+    Ok(if found.goes_on { 0 } else { ErrorClass::NeedsOperator.exit_code() })
 }
 
 /// What the plugin says of itself otherwise than its manifest.

@@ -27,7 +27,7 @@ mod text;
 mod trace;
 mod upkeep;
 
-use args::{Cli, Connectors, Global, Plugin, Rollback, Verb};
+use args::{Cli, Connectors, Global, Plugin, Rollback, Verb, Wit};
 use clap::Parser;
 use crossdock::{Host, HostOptions, find_project};
 use fail::Fail;
@@ -77,6 +77,9 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
     if let Verb::Explain(args) = &cli.verb {
         return look::explain(out, args.code.as_deref()).map(|()| 0);
     }
+    if let Verb::Wit(Wit::Check(args)) = &cli.verb {
+        return author::compare(out, args);
+    }
     let Global { data, project, locked, .. } = cli.global;
     let host = Host::open(HostOptions { project: project.or(found), data, locked, ..HostOptions::default() })?;
     match &cli.verb {
@@ -102,6 +105,7 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
         Verb::Plugin(Plugin::Approve(args)) => return plugins::approve(out, &host, args).await,
         Verb::Plugin(Plugin::Inspect(args)) => look::inspect(out, &host, &args.file).await?,
         Verb::Plugin(Plugin::Release(args)) => look::release(out, &host, args).await?,
+        Verb::Wit(Wit::Check(args)) => return author::compare(out, args),
         Verb::Explain(args) => look::explain(out, args.code.as_deref())?,
         Verb::Ledger(verb) => return upkeep::ledger(out, &host, verb).await,
         Verb::Verify => return look::verify(out, &host),

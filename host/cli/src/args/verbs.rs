@@ -172,6 +172,16 @@ pub(crate) struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct WitCheckArgs {
+    /// What plugins were built for: a folder of .wit files, or one file. Example: wit/released/0.1.0
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// What the host speaks. Example: crossdock wit check wit/released/0.1.0 wit
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// The plugin's file. Example: target/plugins/map.wasm
     #[arg(value_name = "FILE")]

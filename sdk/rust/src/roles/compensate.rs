@@ -7,6 +7,7 @@ use crate::column::Values;
 use crate::control;
 use crate::failure::{CallError, Failure};
 use crate::text::text_of;
+use serde::Deserialize;
 
 /// Undoes applied records. Exported with `export_destination!(T, compensate)`.
 pub trait Compensate: Destination {
@@ -50,6 +51,17 @@ impl<'a> UndoRecord<'a> {
     #[must_use]
     pub fn receipt(&self) -> &'a [u8] {
         self.batch.receipts.get(self.index)
+    }
+
+    /// The receipt as a type of yours, as [`Write::receipt_json`](crate::Write::receipt_json) left it. A receipt may be from
+    /// an older version of the plugin: give new fields `#[serde(default)]`.
+    ///
+    /// # Errors
+    /// `receipt-unreadable` if it is none of that type. Returned with `?` it says that the record can never be undone.
+    pub fn receipt_json<T: Deserialize<'a>>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(self.receipt()).map_err(|error| {
+            Failure::new("receipt-unreadable", format!("the receipt is not what this plugin leaves: {error}"))
+        })
     }
 
     /// The host's name for the record in this batch.

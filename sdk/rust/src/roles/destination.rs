@@ -9,6 +9,7 @@ use crate::describe::{Description, DestinationAbilities};
 use crate::failure::{CallError, Failure};
 use crate::record::{Batch, Record};
 use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 
@@ -118,6 +119,18 @@ impl<'a> Write<'a> {
     pub fn receipt(mut self, receipt: impl IntoReceipt<'a>) -> Self {
         self.receipt = receipt.into_receipt();
         self
+    }
+
+    /// The same as JSON of a type of yours, which [`UndoRecord::receipt_json`](crate::UndoRecord::receipt_json) reads
+    /// again. If it cannot be written as JSON, what was applied could never be undone: then the outcome is `unknown`.
+    pub fn receipt_json<T: Serialize + ?Sized>(self, receipt: &T) -> Self {
+        match serde_json::to_vec(receipt) {
+            Ok(text) => self.receipt(text),
+            Err(error) => Write::unknown(Failure::new(
+                "receipt-not-json",
+                format!("the record was applied, and its receipt cannot be written as JSON: {error}"),
+            )),
+        }
     }
 
     /// Whether the record is now there: applied, or unchanged.

@@ -8,6 +8,7 @@ use crate::column::SparseColumn;
 use crate::control;
 use crate::failure::{CallError, Failure};
 use crate::record::{Batch, Record};
+use serde::Serialize;
 use std::borrow::Cow;
 
 /// Settles records of which it is unknown whether they were applied. Exported with
@@ -71,6 +72,18 @@ impl<'a> Finding<'a> {
     pub fn receipt(mut self, receipt: impl IntoReceipt<'a>) -> Self {
         self.receipt = receipt.into_receipt();
         self
+    }
+
+    /// The same as JSON of a type of yours. If it cannot be written as JSON, nothing can be said of the record that would
+    /// help to undo it: then the finding is `unknown`.
+    pub fn receipt_json<T: Serialize + ?Sized>(self, receipt: &T) -> Self {
+        match serde_json::to_vec(receipt) {
+            Ok(text) => self.receipt(text),
+            Err(error) => Finding::unknown(Failure::new(
+                "receipt-not-json",
+                format!("the record was applied, and its receipt cannot be written as JSON: {error}"),
+            )),
+        }
     }
 }
 

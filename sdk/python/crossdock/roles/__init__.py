@@ -1,0 +1,1 @@
+"""The three roles, and what destinations can do beside writing."""

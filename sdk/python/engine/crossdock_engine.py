@@ -127,6 +127,9 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             self.sources[name.removesuffix(".__init__")] = (package, path, text)
             # Tracebacks show the line; there is no file to read it from.
             linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
+        # It would look for other files where there are none.
+        linecache.updatecache = lambda *_, **__: []
+        linecache.checkcache = lambda *_: None
 
     def find_spec(self, name, path=None, target=None):
         known = self.sources.get(name) or self.library.get(name)
@@ -335,12 +338,12 @@ def _load():
 def _shown(error):
     """The traceback in the plugin's own words: its files and lines, without those of the kit."""
     told = traceback.TracebackException.from_exception(error, compact=True)
-    seen = told
-    while seen is not None:
-        frames = [it for it in seen.stack if not it.filename.startswith("/")]
-        seen.stack = traceback.StackSummary.from_list(frames)
-        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
-    return "".join(told.format())
+    own = {path for _, path, _ in _FINDER.sources.values()}
+    seen = [told]
+    for one in seen:
+        one.stack[:] = [frame for frame in one.stack if frame.filename in own]
+        seen.extend(it for it in (one.__cause__, one.__context__) if it is not None)
+    return "".join(told.format(colorize=False))
 
 
 def _calls(function):

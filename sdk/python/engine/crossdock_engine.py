@@ -325,7 +325,6 @@ def _load():
     _Loaded.manifest = payload
     _FINDER.give(payload["files"])
     sys.path[:] = []
-    sys.path_hooks[:] = []
     sys.path_importer_cache.clear()
     sys.meta_path[:] = [importlib.machinery.BuiltinImporter, importlib.machinery.FrozenImporter, _FINDER]
     _HAS_FILES = payload["reads_files"]

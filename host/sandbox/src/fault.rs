@@ -166,6 +166,9 @@ fn interruption(error: &wasmtime::Error, call: &str, host: &Host) -> (FaultKind,
         );
         return (FaultKind::OutOfMemory, text);
     }
+    if let Some(uncaught) = ended(error).then(|| uncaught(&captured(host))).flatten() {
+        return (FaultKind::Trap, format!("the plugin {plugin} failed in {call}: {uncaught}"));
+    }
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         return (FaultKind::Trap, format!("the plugin {plugin} ended itself with exit code {code} in {call}"));
     }
@@ -184,6 +187,24 @@ fn interruption(error: &wasmtime::Error, call: &str, host: &Host) -> (FaultKind,
         format!("the plugin {plugin} broke the contract in {call}: {cause}")
     };
     (FaultKind::BrokenContract, text)
+}
+
+/// Whether the plugin ended by itself, as against being stopped.
+fn ended(error: &wasmtime::Error) -> bool {
+    error.downcast_ref::<I32Exit>().is_some() || error.downcast_ref::<Trap>().is_some()
+}
+
+/// What an interpreted plugin did not catch, in one line: as the kit for JavaScript writes it, `Uncaught TypeError: …`, with
+/// the author's own places below; or the last line of a traceback of Python's.
+fn uncaught(stderr: &str) -> Option<String> {
+    let line = match stderr.lines().rev().find_map(|line| line.strip_prefix("Uncaught ")) {
+        Some(line) => Some(line),
+        None => {
+            let from = stderr.rfind("Traceback (most recent call last):\n")?;
+            stderr[from..].lines().skip(1).find(|line| !line.is_empty() && !line.starts_with(' '))
+        }
+    };
+    line.map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)
 }
 
 /// The message of a Rust panic, as the standard library writes it: the line after `panicked at`.
@@ -217,8 +238,11 @@ fn tail(text: String, max_bytes: usize) -> String {
 
 /// What the plugin wrote before, and where it was.
 fn detail(error: &wasmtime::Error, host: &Host) -> Option<String> {
-    let mut text = tail(captured(host), DETAIL_MAX_BYTES / 2);
-    if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
+    let said = captured(host);
+    // The places of what was not caught are the author's; those of the interpreter around it would say nothing.
+    let told = ended(error) && uncaught(&said).is_some();
+    let mut text = tail(said, DETAIL_MAX_BYTES / 2);
+    if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>().filter(|_| !told) {
         let names: Vec<_> =
             backtrace.frames().iter().filter_map(|frame| frame.func_name()).take(8).map(str::to_owned).collect();
         if !names.is_empty() {
@@ -243,6 +267,18 @@ mod tests {
         assert_eq!(panic_message(stderr).as_deref(), Some("no such thing"));
         assert_eq!(panic_message("thread 'main' panicked at src/lib.rs:3:9:"), None);
         assert_eq!(panic_message("nothing of the kind"), None);
+    }
+
+    #[test]
+    fn what_was_not_caught_is_found() {
+        let check = |stderr: &str, wanted: Option<&str>| assert_eq!(uncaught(stderr).as_deref(), wanted, "{stderr}");
+        check("noise\nUncaught TypeError: boom\n    at total (src/plugin.ts:12:9)\n", Some("TypeError: boom"));
+        let traceback = "Traceback (most recent call last):\n  File \"plugin.py\", line 3, in transform\n    1 / 0\n\
+                         ZeroDivisionError: division by zero\n";
+        check(traceback, Some("ZeroDivisionError: division by zero"));
+        check("Traceback (most recent call last):\n  File \"plugin.py\", line 3\n", None);
+        check("Uncaught \n", None);
+        check("thread 'main' panicked at src/lib.rs:3:9:\nno such thing\n", None);
     }
 
     #[test]

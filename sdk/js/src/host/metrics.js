@@ -1,0 +1,3 @@
+import metrics from "crossdock:plugin/metrics@0.1.0";
+
+export { metrics };

@@ -4,7 +4,7 @@ import { asCallError, CallError, callErrorToWit } from "./failure.js";
 import { asAnswer } from "./guard.js";
 
 const NOTHING = { reReads: false, pure: false, idempotency: "none", atomicity: "best-effort", compensates: false };
-const WANTS = { readDir: "read-dir", writeDir: "write-dir", http: "http", secret: "secret" };
+const WANTS = { http: "http", secret: "secret" };
 
 /** Runs one call. What is no answer goes to `crash`, which does not come back. */
 function guarded(crash, call, refuse) {

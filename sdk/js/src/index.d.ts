@@ -16,7 +16,7 @@
 export type SettingsSchema = { [key: string]: unknown };
 
 /** One thing that the plugin wants to be granted; the text says what for. The route grants it, nothing does so by itself. */
-export type Want = { readDir: string } | { writeDir: string } | { http: string } | { secret: string };
+export type Want = { http: string } | { secret: string };
 
 /** What an instance works with. */
 export interface Context<Settings, Prepared> {
@@ -295,7 +295,7 @@ declare class Answer<Name extends string> {
 
 /** The id that the other system gave a record (at most 512 bytes), and what is needed to undo it. */
 export interface Given {
-  targetId?: string;
+  targetId?: string | number;
   /**
    * What is needed to undo the record, even in a fresh instance, days later: text, bytes, or anything that is JSON. At most
    * 16 KiB.

@@ -20,7 +20,7 @@ const NPM: Tool = Tool { program: "npm", what: "npm, which fetches the packages 
 
 /// Where npm puts the kit, and the program in it that builds.
 const KIT: &str = "node_modules/@crossdock/sdk";
-const BUILDER: &str = "build/main.js";
+const BUILDER: &str = "tools/main.js";
 
 /// Builds the plugin and gives its component.
 pub(super) fn build(manifest: &mut Manifest, tools: &Tools<'_>) -> Result<Vec<u8>, BuildError> {

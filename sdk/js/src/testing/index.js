@@ -61,7 +61,7 @@ function called(call, ...given) {
 }
 
 const ROLES = { source: sourceRole, transformer: transformerRole, destination: destinationRole };
-const KINDS = ["read-dir", "write-dir", "http", "secret"];
+const KINDS = ["http", "secret"];
 
 function checkedDescription(description) {
   const { name, version, summary, maxBatch, settingsSchema, wants } = description;

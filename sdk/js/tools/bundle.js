@@ -19,7 +19,7 @@ const KIT = realpathSync(fileURLToPath(new URL("..", import.meta.url)));
 const kit = (file) => join(KIT, file);
 
 /** What authors expect to be there: taken in only where it is used. */
-const GLOBALS = ["build/globals.js"];
+const GLOBALS = ["tools/globals.js"];
 
 const COMMON = {
   bundle: true,
@@ -73,7 +73,7 @@ export async function load(dir, entry) {
 export async function bundle(dir, entry, role, identity, exports) {
   const main = `
 import plugin from ${JSON.stringify(`./${entry.split(sep).join("/")}`)};
-import { start } from ${JSON.stringify(kit("build/entry.js"))};
+import { start } from ${JSON.stringify(kit("tools/entry.js"))};
 import { ${role} } from ${JSON.stringify(kit(`src/roles/${role}.js`))};
 const given = start(plugin, ${role}, ${JSON.stringify(identity)});
 export const { ${exports.map((name) => (name === role ? `${name}: exported` : name)).join(", ")} } = given;

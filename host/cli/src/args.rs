@@ -48,7 +48,7 @@ Put right what went wrong:
 Decide which plugins run:
   plugin list             What is pinned of each plugin, and whether its file still is that
   plugin approve NAME     See what is different in a plugin's file, and let it in
-  plugin inspect FILE     What a plugin says of itself
+  plugin inspect PLUGIN   What a plugin says of itself, and what it costs
 
 Write plugins:
   plugin build [DIR]      Build a plugin with its language's own tools
@@ -202,7 +202,11 @@ pub(crate) enum Plugin {
     /// on as it is; what is missing on this machine is named with the command that gets it. The same folder gives the
     /// same bytes everywhere.
     Build(BuildArgs),
-    /// What a plugin says of itself: role, settings, wishes. It is granted nothing
+    /// What a plugin says of itself: role, settings, wishes; and what it costs. It is granted nothing
+    ///
+    /// Its settings are shown one by one, those within others as `retry.attempts`, those of each entry of a list as
+    /// `fields[].name`. It is compiled, or taken from the cache, and started once to be asked; the times are those of this
+    /// machine, now. A file that is no plugin for this host is refused before it is compiled.
     Inspect(InspectArgs),
     /// What is pinned of each plugin of the project, and whether its file still is that
     ///

@@ -6,8 +6,8 @@ use crate::json;
 use crate::out::Out;
 use crate::report;
 use crate::resync::connectors as connector_table;
-use crate::text::{Cell, bytes, clean, clean_lines, count, indent, number, quote};
-use crossdock::{Error, ErrorClass, Host, PluginReport, Status, VerifyReport};
+use crate::text::{Cell, clean, clean_lines, count, indent, number, quote};
+use crossdock::{Error, ErrorClass, Host, Status, VerifyReport};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -64,70 +64,6 @@ pub(crate) async fn connectors(out: &Out, host: &Host, route: &Path) -> Result<u
     }
     let all = reports.iter().all(|report| report.operational);
     Ok(if all { 0 } else { ErrorClass::Environment.exit_code() })
-}
-
-/// Shows what a plugin says of itself.
-///
-/// # Errors
-/// When the file is not a plugin for this host.
-pub(crate) async fn inspect(out: &Out, host: &Host, file: &Path) -> Result<(), Fail> {
-    let report = host.inspect(file).await?;
-    if out.json { out.document(&report) } else { out.text(&plugin_page(out, &report)) }
-}
-
-fn plugin_page(out: &Out, report: &PluginReport) -> String {
-    let paint = out.paint;
-    let name = format!("{} {}", clean(&report.name), clean(&report.version));
-    let mut text = format!("{}\n{}\n\n", paint.bold(&name), clean(&report.summary));
-    let list = |list: Vec<String>| if list.is_empty() { "nothing".to_owned() } else { list.join(", ") };
-    let lines = [
-        ("role", clean(&report.role).into_owned()),
-        ("also exports", list(report.exports.iter().map(ToString::to_string).collect())),
-        ("wants", list(report.wants.iter().map(|want| clean(want).into_owned()).collect())),
-        ("may ask for", list(report.imports.iter().map(ToString::to_string).collect())),
-        ("batch", format!("at most {}", count(report.max_batch, "record"))),
-        ("contract", clean(&report.contract).into_owned()),
-        ("file", format!("{}, {}", clean(&report.path.display().to_string()), bytes(report.size_bytes))),
-        ("sha-256", clean(&report.digest).into_owned()),
-    ];
-    for (name, value) in lines {
-        let _ = writeln!(text, "  {} {value}", paint.dim(&format!("{name:<12}")));
-    }
-    let _ = writeln!(text, "\n{}", paint.bold("Settings"));
-    text.push_str(&settings(out, &report.settings_schema));
-    text
-}
-
-/// The settings at the top of a schema, one a line.
-fn settings(out: &Out, schema: &serde_json::Value) -> String {
-    let Some(properties) = schema.get("properties").and_then(|value| value.as_object()).filter(|all| !all.is_empty())
-    else {
-        return "  none by name; --json has the schema\n".to_owned();
-    };
-    let required: Vec<&str> =
-        schema.get("required").and_then(|v| v.as_array()).into_iter().flatten().filter_map(|v| v.as_str()).collect();
-    let mut table = out.table(&["name", "type", "needed", "default", "meaning"]);
-    for (name, property) in properties {
-        let text = |key: &str| property.get(key).and_then(|value| value.as_str()).unwrap_or_default();
-        let kinds = match property.get("type") {
-            Some(serde_json::Value::String(kind)) => kind.clone(),
-            Some(serde_json::Value::Array(kinds)) => {
-                kinds.iter().filter_map(|kind| kind.as_str()).collect::<Vec<_>>().join(" or ")
-            }
-            _ => String::new(),
-        };
-        let default = property.get("default").filter(|value| !value.is_null()).map(ToString::to_string);
-        table.add(vec![
-            Cell::new(name),
-            Cell::new(kinds),
-            Cell::new(if required.contains(&name.as_str()) { "yes" } else { "" }),
-            Cell::new(default.unwrap_or_default()),
-            Cell::new(text("description").split_whitespace().collect::<Vec<_>>().join(" ")),
-        ]);
-    }
-    let mut text = table.render(2);
-    text.push_str("  --json has the whole schema\n");
-    text
 }
 
 /// Shows the page of a code, or all codes.

@@ -12,6 +12,7 @@ mod decide;
 mod fail;
 mod failures;
 mod follow;
+mod inspect;
 mod json;
 mod look;
 mod out;
@@ -103,7 +104,7 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
         Verb::Plugin(Plugin::Build(args)) => author::build(out, &host, args).await?,
         Verb::Plugin(Plugin::List) => return plugins::list(out, &host).await,
         Verb::Plugin(Plugin::Approve(args)) => return plugins::approve(out, &host, args).await,
-        Verb::Plugin(Plugin::Inspect(args)) => look::inspect(out, &host, &args.file).await?,
+        Verb::Plugin(Plugin::Inspect(args)) => inspect::inspect(out, &host, &args.plugin).await?,
         Verb::Plugin(Plugin::Release(args)) => look::release(out, &host, args).await?,
         Verb::Wit(Wit::Check(args)) => return author::compare(out, args),
         Verb::Explain(args) => look::explain(out, args.code.as_deref())?,

@@ -125,7 +125,7 @@ impl Host {
         let mut hasher = blake3::Hasher::new();
         for name in names {
             if project.file.plugin(&name).is_none() && !lock.plugins.contains_key(&name) {
-                return Err(unknown(project, &name));
+                return Err(unknown(project, "approving", &name));
             }
             let plugin = look_at(project, &lock, &sandbox, name).await;
             if let Some(error) = plugin.error {
@@ -230,12 +230,13 @@ fn refuse_other_digest(project: &OpenProject, plugin: &ProjectPlugin) -> Result<
     }
 }
 
-fn unknown(project: &OpenProject, name: &PluginName) -> Error {
+/// The project has no plugin of this name.
+pub(crate) fn unknown(project: &OpenProject, doing: &str, name: &PluginName) -> Error {
     let known: Vec<&str> = project.file.plugins().iter().map(|entry| entry.name.as_str()).collect();
     Error::new(
         "plugin-not-in-project",
         ErrorClass::InvalidInput,
-        format!("approving plugin `{name}`: {} has no plugin of this name", project.file.file()),
+        format!("{doing} plugin `{name}`: {} has no plugin of this name", project.file.file()),
         format!("Name one of those that it has: {}.", known.join(", ")),
     )
 }

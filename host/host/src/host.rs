@@ -6,7 +6,7 @@ use crate::pins::Pins;
 use crate::project::{OpenProject, find_project, read_route};
 use crate::reach::OwnFiles;
 use crate::run::{Running, start};
-use crate::secrets::{clean, clean_failure, everything, known, redact_json};
+use crate::secrets::{clean, clean_failure, everything, known};
 use crate::sharing::{Connectors, RouteTurn, RoutesInUse};
 use crate::world::SystemClock;
 use crossdock_engine::plan::Entry;
@@ -14,7 +14,7 @@ use crossdock_engine::ports::{Abilities, Atomicity, CallError, Cause, Clock, Ide
 use crossdock_ledger::{LedgerReader, LedgerStore, OpenOptions, Quarantined, VerifyReport, Violation};
 use crossdock_model::{ErrorClass, Failure, RouteName, StepName};
 use crossdock_route::Route;
-use crossdock_sandbox::{CompileLimits, Compiler, Sandbox, SandboxConfig, Want};
+use crossdock_sandbox::{CompileLimits, Compiler, Sandbox, SandboxConfig};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -92,37 +92,6 @@ pub struct ConnectorReport {
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-}
-
-/// What a plugin says of itself.
-#[derive(Debug, Clone, Serialize)]
-pub struct PluginReport {
-    /// The file.
-    pub path: PathBuf,
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// The version of the contract it was built for.
-    pub contract: String,
-    /// What it is for.
-    pub summary: String,
-    /// Its role.
-    pub role: String,
-    /// The optional abilities it exports.
-    pub exports: Vec<&'static str>,
-    /// What it wants to be granted.
-    pub wants: Vec<String>,
-    /// What its imports let it ask the host for, found in its file; what it is given is decided by its grants.
-    pub imports: Vec<&'static str>,
-    /// The most records in one batch.
-    pub max_batch: u32,
-    /// The JSON Schema of its settings.
-    pub settings_schema: serde_json::Value,
-    /// SHA-256, in hexadecimal.
-    pub digest: String,
-    /// Its size in bytes.
-    pub size_bytes: u64,
 }
 
 impl Host {
@@ -211,39 +180,6 @@ impl Host {
     pub async fn connectors(&self, route: &Path) -> Result<Vec<ConnectorReport>, Error> {
         let loaded = self.load(route, None).await?;
         check_connectors(&loaded, true).await
-    }
-
-    /// Looks at a plugin's file and asks it to describe itself. It is granted nothing.
-    ///
-    /// # Errors
-    /// When it is not a plugin for this host.
-    pub async fn inspect(&self, path: &Path) -> Result<PluginReport, Error> {
-        let plugin = self.sandbox()?.load(path).await.map_err(|error| Error::explained(&error))?;
-        let description = plugin.description();
-        let mut exports = Vec::new();
-        if plugin.exports_compensate() {
-            exports.push("compensate");
-        }
-        if plugin.exports_probe() {
-            exports.push("probe");
-        }
-        let mut settings_schema = description.settings_schema.clone();
-        redact_json(&mut settings_schema);
-        Ok(PluginReport {
-            path: path.to_path_buf(),
-            name: description.name.clone(),
-            version: description.version.clone(),
-            contract: plugin.contract_version().to_string(),
-            summary: clean(description.summary.clone()),
-            role: description.role.as_str().to_owned(),
-            exports,
-            wants: description.wants.iter().map(want_in_words).map(clean).collect(),
-            imports: plugin.imports().to_vec(),
-            max_batch: description.max_batch,
-            settings_schema,
-            digest: plugin.digest().to_owned(),
-            size_bytes: plugin.size_bytes(),
-        })
     }
 
     /// Answers questions about what happened. Needs no lock: another process may be running routes. The answers hold
@@ -476,15 +412,6 @@ pub(crate) async fn check_connectors(loaded: &Loaded, handlers: bool) -> Result<
 pub(crate) fn clean_verified(report: VerifyReport) -> VerifyReport {
     let clean = |found: Violation| Violation { message: clean(found.message), ..found };
     VerifyReport { violations: report.violations.into_iter().map(clean).collect(), ..report }
-}
-
-fn want_in_words(want: &Want) -> String {
-    match want {
-        Want::ReadDir(what) => format!("a directory to read: {what}"),
-        Want::WriteDir(what) => format!("a directory to write to: {what}"),
-        Want::Http(what) => format!("HTTP requests: {what}"),
-        Want::Secret(what) => format!("a secret: {what}"),
-    }
 }
 
 /// `destination` is `None` for a source.

@@ -185,6 +185,8 @@ pub(crate) struct Admitted {
     pub(crate) imports: Vec<&'static str>,
     /// The version of the contract that it was built for: the latest, if it is composed of parts that differ.
     pub(crate) contract: ContractVersion,
+    /// What the host keeps of an instance at most, in bytes, beside its memories.
+    pub(crate) structures_max_bytes: u64,
 }
 
 /// Decides whether a file may be looked at.
@@ -217,8 +219,9 @@ fn admit_by(host: ContractVersion, bytes: &[u8]) -> Result<Admitted, AdmissionEr
     let mut imports: Vec<_> = outside.imports.iter().filter_map(|import| reach(import)).collect();
     imports.sort_unstable();
     imports.dedup();
-    let exports = check_exports(host, &outside.exports)?;
-    Ok(Admitted { role: exports.role, compensate: exports.compensate, probe: exports.probe, imports, contract })
+    let structures_max_bytes = outside.structures_max_bytes;
+    let Exported { role, compensate, probe } = check_exports(host, &outside.exports)?;
+    Ok(Admitted { role, compensate, probe, imports, contract, structures_max_bytes })
 }
 
 fn shown(text: &str) -> String {

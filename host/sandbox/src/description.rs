@@ -143,6 +143,7 @@ mod tests {
             probe: false,
             imports: Vec::new(),
             contract: crossdock_model::ContractVersion::OURS,
+            structures_max_bytes: 0,
         };
         match (check_description(said, &admitted), expected) {
             (Ok(description), Ok(())) => assert_eq!(description.summary, "maps\\nfields"),

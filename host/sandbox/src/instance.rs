@@ -22,7 +22,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime_wasi::{HostWallClock, WasiCtxBuilder};
@@ -207,19 +207,29 @@ async fn instantiate(
     done.map_err(|verdict| fault::judge(verdict, "describe", store.data()))
 }
 
+/// What a plugin said of itself, and what that took.
+pub(crate) struct Described {
+    pub(crate) said: roles::describe::Description,
+    pub(crate) took: Duration,
+    /// The memories and the tables that its instance had then, in bytes.
+    pub(crate) used_bytes: (u64, u64),
+}
+
 /// Asks a plugin what it is, in an instance of its own that is granted nothing.
 pub(crate) async fn describe_alone(
     shared: &Arc<Shared>,
     pre: &InstancePre<Host>,
     exports: &Exports,
     identity: Arc<Identity>,
-) -> Result<roles::describe::Description, CallError> {
+) -> Result<Described, CallError> {
     let pre = pre.clone();
     let exports = exports.clone();
     let describing = shared.clone();
     let task = async move {
+        let begun = Instant::now();
         let mut store = store(&describing, identity, &[]).await?;
-        instantiate(&mut store, &pre, &exports).await.map(|(_, description)| description)
+        let (_, said) = instantiate(&mut store, &pre, &exports).await?;
+        Ok(Described { said, took: begun.elapsed(), used_bytes: store.data().limiter.used() })
     };
     shared.run(Box::pin(task)).await.map_err(fault::internal)?
 }

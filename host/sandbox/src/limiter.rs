@@ -21,6 +21,8 @@ pub(crate) enum Refused {
 pub(crate) struct Limiter {
     max_bytes: u64,
     used_bytes: u64,
+    /// What of it are tables.
+    table_bytes: u64,
     /// What was granted last: given back if it could not be had from the system.
     granted_bytes: u64,
     refused: Option<Refused>,
@@ -29,7 +31,7 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     pub(crate) fn new(max_bytes: u64, share: Share) -> Self {
-        Self { max_bytes, used_bytes: 0, granted_bytes: 0, refused: None, share }
+        Self { max_bytes, used_bytes: 0, table_bytes: 0, granted_bytes: 0, refused: None, share }
     }
 
     /// Forgets what was refused to an earlier call.
@@ -40,6 +42,11 @@ impl Limiter {
     /// What this call asked for in vain, the last of it.
     pub(crate) fn refused(&self) -> Option<Refused> {
         self.refused
+    }
+
+    /// The memories and the tables that the store has, in bytes.
+    pub(crate) fn used(&self) -> (u64, u64) {
+        (self.used_bytes.saturating_sub(self.table_bytes), self.table_bytes)
     }
 
     /// Who holds the memory of the sandbox.
@@ -85,10 +92,13 @@ impl ResourceLimiter for Limiter {
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         self.granted_bytes = 0;
-        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(current, desired, ELEMENT_BYTES))
+        let grows = maximum.is_none_or(|maximum| desired <= maximum) && self.grow(current, desired, ELEMENT_BYTES);
+        self.table_bytes = self.table_bytes.saturating_add(self.granted_bytes);
+        Ok(grows)
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.table_bytes = self.table_bytes.saturating_sub(self.granted_bytes);
         self.failed();
         Ok(())
     }
@@ -120,7 +130,9 @@ mod tests {
         assert!(limiter.memory_growing(0, 400, None).unwrap());
         assert!(limiter.table_growing(0, 12, None).unwrap());
         assert_eq!(limiter.refused(), None);
+        assert_eq!(limiter.used(), (800, 192));
         assert!(!limiter.table_growing(12, 13, None).unwrap());
+        assert_eq!(limiter.used(), (800, 192));
         assert_eq!(limiter.refused(), Some(Refused::Own(1_008)));
         limiter.begin();
         assert_eq!(limiter.refused(), None);

@@ -2,6 +2,7 @@
 
 use crate::admission::Role;
 use crate::binding::Bindings;
+use crate::cost::Cost;
 use crate::description::Description;
 use crate::grants::{GrantError, Grants, HttpGrant};
 use crate::host::Identity;
@@ -69,7 +70,7 @@ pub(crate) struct PluginFile {
     pub(crate) path: PathBuf,
     pub(crate) digest: String,
     pub(crate) size_bytes: u64,
-    pub(crate) from_cache: bool,
+    pub(crate) cost: Cost,
 }
 
 impl Plugin {
@@ -130,7 +131,13 @@ impl Plugin {
     /// Whether its compiled code came from the cache.
     #[must_use]
     pub fn is_from_cache(&self) -> bool {
-        self.file.from_cache
+        self.file.cost.from_cache
+    }
+
+    /// What it took to load it this time, and what an instance of it takes.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        self.file.cost
     }
 
     /// Configures an instance as a source.

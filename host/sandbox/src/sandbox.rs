@@ -5,12 +5,13 @@ use crate::binding::Bindings;
 use crate::budget::Budget;
 use crate::cache::{Cache, CacheError};
 use crate::compile::{CompileError, Compiler, Compiling};
+use crate::cost::Cost;
 use crate::description::{DescriptionError, check_description};
 use crate::files::{OpenFiles, Operations};
 use crate::host::Identity;
 use crate::http_client::{Certificates, Doors, HttpClient, Resolver, SystemResolver};
 use crate::imports;
-use crate::instance::{Exports, Loaded, describe_alone};
+use crate::instance::{Described, Exports, Loaded, describe_alone};
 use crate::known_secrets::KnownSecrets;
 use crate::limits::{CompileLimits, Limits};
 use crate::machine::{self, Threads};
@@ -28,6 +29,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use wasmtime::component::{Component, Linker};
 
@@ -257,11 +259,11 @@ impl Sandbox {
         let (file, component) = match admitted {
             (file, Found::Compiled(component)) => (file, *component),
             (file, Found::Bytes(bytes)) => {
-                let shared = self.shared.clone();
+                let (shared, begun) = (self.shared.clone(), Instant::now());
                 let compiling = async move { shared.compiling.compile(&shared.engine, bytes).await };
                 let compiled = self.shared.spawn_io(compiling).await.map_err(stopped)?;
                 let code = compiled.map_err(|error| SandboxError::Compile { path: path.clone(), error })?;
-                self.blocking(&path, move |shared, path| take(shared, path, file, &code)).await?
+                self.blocking(&path, move |shared, path| take(shared, path, file, &code, begun)).await?
             }
         };
         self.describe(path, file, component).await
@@ -304,7 +306,7 @@ impl Sandbox {
 
     /// Asks a compiled plugin what it is.
     async fn describe(&self, path: PathBuf, file: File, component: Component) -> Result<Plugin, SandboxError> {
-        let File { admitted, digest, size_bytes, from_cache } = file;
+        let File { admitted, digest, size_bytes, from_cache, prepared, code_bytes } = file;
         let shared = self.shared.clone();
         let pre = shared.linker.instantiate_pre(&component).map_err(|error| invalid(&path, &error))?;
         let exports = Exports::find(&pre, &admitted).map_err(|error| invalid(&path, &error))?;
@@ -326,11 +328,21 @@ impl Sandbox {
             io: shared.io().map_err(failed)?,
             lane: shared.operations.lane(),
         });
-        let said = describe_alone(&shared, &pre, &exports, identity).await.map_err(failed)?;
+        let Described { said, took, used_bytes: (memory_bytes, table_bytes) } =
+            describe_alone(&shared, &pre, &exports, identity).await.map_err(failed)?;
         let description = check_description(said.clone(), &admitted)
             .map_err(|error| SandboxError::Description { path: path.clone(), error })?;
+        let cost = Cost {
+            from_cache,
+            prepared_us: micros(prepared),
+            code_bytes,
+            start_us: micros(took),
+            memory_bytes,
+            table_bytes,
+            structures_max_bytes: admitted.structures_max_bytes,
+        };
         let loaded = Loaded { shared, pre, exports, said, description, admitted };
-        Ok(Plugin::new(loaded, PluginFile { path, digest, size_bytes, from_cache }))
+        Ok(Plugin::new(loaded, PluginFile { path, digest, size_bytes, cost }))
     }
 }
 
@@ -368,6 +380,9 @@ struct File {
     digest: String,
     size_bytes: u64,
     from_cache: bool,
+    /// How long it took to have the machine code, and how much that is.
+    prepared: Duration,
+    code_bytes: u64,
 }
 
 /// A plugin that may run here, compiled or not.
@@ -385,19 +400,31 @@ fn admit(shared: &Shared, path: &Path, plugin: ReadPlugin) -> Result<(File, Foun
     let size_bytes = plugin.size_bytes();
     let ReadPlugin { bytes, digest, .. } = plugin;
     let admitted = admission::admit(&bytes).map_err(|error| SandboxError::Refused { path: path.to_owned(), error })?;
+    let begun = Instant::now();
     let cached = shared.cache.as_ref().and_then(|cache| cache.get(&digest)).and_then(|code| {
+        let code_bytes = code.bytes().len() as u64;
         // SAFETY: the cache hands out only code that carries the keyed hash of this installation for this digest and
         // these engine settings, which means that our own compiler wrote it and nothing changed it since.
         #[allow(unsafe_code)]
-        unsafe { Component::deserialize(&shared.engine, code.bytes()) }.ok()
+        let component = unsafe { Component::deserialize(&shared.engine, code.bytes()) }.ok()?;
+        Some((component, code_bytes))
     });
-    let file = File { admitted, digest, size_bytes, from_cache: cached.is_some() };
-    let found = cached.map_or(Found::Bytes(bytes), |component| Found::Compiled(Box::new(component)));
-    Ok((file, found))
+    let from_cache = cached.is_some();
+    let (found, code_bytes) = match cached {
+        Some((component, code_bytes)) => (Found::Compiled(Box::new(component)), code_bytes),
+        None => (Found::Bytes(bytes), 0),
+    };
+    Ok((File { admitted, digest, size_bytes, from_cache, prepared: begun.elapsed(), code_bytes }, found))
 }
 
-/// Takes what the compiler answered with, and keeps it for the next start.
-fn take(shared: &Shared, path: &Path, file: File, code: &[u8]) -> Result<(File, Component), SandboxError> {
+/// Takes what the compiler answered with, which was asked for when it `begun`, and keeps it for the next start.
+fn take(
+    shared: &Shared,
+    path: &Path,
+    file: File,
+    code: &[u8],
+    begun: Instant,
+) -> Result<(File, Component), SandboxError> {
     // SAFETY: this is what `precompile_component` answered with in our own process, or in one that ran our own program
     // and wrote into a pipe that nobody else has. Code of another version or of other settings is refused.
     #[allow(unsafe_code)]
@@ -408,7 +435,11 @@ fn take(shared: &Shared, path: &Path, file: File, code: &[u8]) -> Result<(File, 
     if let Some(cache) = &shared.cache {
         cache.put(&file.digest, code);
     }
-    Ok((file, component))
+    Ok((File { prepared: begun.elapsed(), code_bytes: code.len() as u64, ..file }, component))
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn invalid(path: &Path, error: &wasmtime::Error) -> SandboxError {

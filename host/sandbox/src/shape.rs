@@ -74,6 +74,8 @@ const NAMES: Excess = Excess { what: "imports and exports", max: Limits::NAMES_M
 pub(crate) struct Outside<'a> {
     pub(crate) imports: Vec<&'a str>,
     pub(crate) exports: Vec<&'a str>,
+    /// What the host keeps of an instance of it at most, in bytes.
+    pub(crate) structures_max_bytes: u64,
 }
 
 impl Outside<'_> {
@@ -167,10 +169,13 @@ pub(crate) fn walk(bytes: &[u8]) -> Result<Outside<'_>, ShapeError> {
                 }
             }
             Payload::End(_) => {
-                let ended = open.pop();
-                if let (Some(part), Some(within)) = (ended, open.last_mut()) {
-                    let list = if part.is_component { &mut within.components } else { &mut within.modules };
-                    know(list, Some(part.sum))?;
+                let Some(part) = open.pop() else { continue };
+                match open.last_mut() {
+                    Some(within) => {
+                        let list = if part.is_component { &mut within.components } else { &mut within.modules };
+                        know(list, Some(part.sum))?;
+                    }
+                    None => outside.structures_max_bytes = part.sum.bytes,
                 }
             }
             Payload::CustomSection(found) => check_names(&found)?,

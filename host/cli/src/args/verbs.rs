@@ -183,9 +183,9 @@ pub(crate) struct WitCheckArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The plugin's file. Example: target/plugins/map.wasm
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    /// The plugin's file, or its name in the project. Example: crossdock plugin inspect target/plugins/map.wasm
+    #[arg(value_name = "PLUGIN")]
+    pub(crate) plugin: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -266,6 +266,14 @@ fn compiled_code_is_kept_and_not_believed_when_changed() {
         let config = SandboxConfig { cache_dir: Some(cache.clone()), ..config(Still) };
         let plugin = wait(Sandbox::new(config).unwrap().load(file("guest-source"))).unwrap();
         assert_eq!(plugin.description().name, "guest-source");
+        let cost = plugin.cost();
+        assert_eq!(cost.from_cache, plugin.is_from_cache());
+        assert!(cost.prepared_us > 0 && cost.start_us > 0, "{cost:?}");
+        // The same whether it was compiled or not: a page of memory and a table at least, code that is more than the file.
+        assert!(cost.memory_bytes >= 64 << 10 && cost.memory_bytes % (64 << 10) == 0, "{cost:?}");
+        assert!(cost.table_bytes > 0 && cost.table_bytes < cost.memory_bytes, "{cost:?}");
+        assert!((1..32 << 20).contains(&cost.structures_max_bytes), "{cost:?}");
+        assert!(cost.code_bytes > plugin.size_bytes(), "{cost:?}");
         plugin.is_from_cache()
     };
     assert!(!from_cache());

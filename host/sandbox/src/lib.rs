@@ -61,7 +61,7 @@ pub use compile_child::compile_if_asked;
 pub use cost::Cost;
 pub use description::{Description, DescriptionError, Want};
 pub use grants::{DirGrant, Grants, HttpGrant, SecretGrant, SecretValue, WriteBudget};
-pub use http_client::{Certificates, CertificatesError, Resolver, Resolving};
+pub use http_client::{Answering, Certificates, CertificatesError, GivenAnswer, OutgoingRequest, Resolver, Resolving};
 pub use known_secrets::KnownSecrets;
 pub use limits::{CompileLimits, Limits};
 pub use plugin::{Instance, Plugin};

@@ -9,7 +9,7 @@ use crate::cost::Cost;
 use crate::description::{DescriptionError, check_description};
 use crate::files::{OpenFiles, Operations};
 use crate::host::Identity;
-use crate::http_client::{Certificates, Doors, HttpClient, Resolver, SystemResolver};
+use crate::http_client::{Answering, Certificates, Doors, HttpClient, Resolver, SystemResolver};
 use crate::imports;
 use crate::instance::{Described, Exports, Loaded, describe_alone};
 use crate::known_secrets::KnownSecrets;
@@ -58,6 +58,8 @@ pub struct SandboxConfig {
     pub certificates: Certificates,
     /// Who finds the addresses of hosts; `None` is the system.
     pub resolver: Option<Arc<dyn Resolver>>,
+    /// Who answers requests in place of the network, for tests of plugins; `None` sends them.
+    pub answering: Option<Arc<dyn Answering>>,
 }
 
 impl SandboxConfig {
@@ -75,6 +77,7 @@ impl SandboxConfig {
             threads: None,
             certificates: Certificates::default(),
             resolver: None,
+            answering: None,
         }
     }
 }
@@ -216,7 +219,7 @@ impl Sandbox {
         let guests = threads.guests().ok_or_else(|| setup(&"the threads are gone"))?;
         let ticks = Ticks::start(&engine, guests).map_err(|error| setup(&error))?;
         let resolver = config.resolver.unwrap_or_else(|| Arc::new(SystemResolver::default()));
-        let client = Arc::new(HttpClient::new(config.certificates, resolver));
+        let client = Arc::new(HttpClient::new(config.certificates, resolver).answered_by(config.answering));
         let SandboxConfig { limits, clock, secrets, compiler, compile_limits, memory_total_max_bytes, .. } = config;
         let compiling = Compiling::new(compiler, compile_limits);
         let budget = Budget::new(memory_total_max_bytes);

@@ -4,3 +4,29 @@
 //! contract was broken, with the smallest input that shows it.
 //! **May touch**: the plugin, files of cases, folders of its own that it grants to the plugin.
 //! **Never**: the network: what a plugin asks for over HTTP is answered by the case. Nor a project, nor its ledger.
+
+mod case;
+pub mod codes;
+mod compare;
+mod error;
+mod finding;
+mod kit;
+mod live;
+mod plays;
+mod report;
+mod request;
+mod run;
+mod script;
+mod stage;
+mod world;
+
+pub use case::{
+    Answer as GivenAnswer, Any, Call, Case, CaseError, Dir, Exchange, Expect, Fine, Grants, Json, More, NoAnswer, Page,
+    PageRecord, Receipt, Record, Refused, Refusing, Request, Secret, Times, Unreadable, Word, read_cases,
+};
+pub use error::KitError;
+pub use finding::{Finding, KINDS, Kind, Tried, Verdict};
+pub use kit::{Kit, LoadedPlugin};
+pub use live::{Answer, Output};
+pub use report::Report;
+pub use run::CaseOutcome;

@@ -1,0 +1,220 @@
+//! What plays have in common: fresh instances on fresh ground, inputs made smaller, texts looked through.
+
+use crate::case::{Any, Case, Record, Times};
+use crate::compare::{self, Call};
+use crate::error::KitError;
+use crate::finding::{self, Finding, Kind};
+use crate::live::{Answer, Given, Ground, Heard, Live, time_of};
+use crate::request::Keys;
+use crate::run::{CaseOutcome, given, is_good, keys};
+use crate::stage::Stage;
+use crate::world::{Failing, World};
+use crossdock_engine::ports::CallError;
+use crossdock_model::Failure;
+use crossdock_sandbox::Plugin;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Why a play has no verdict.
+pub(crate) enum Stop {
+    /// It takes something that the case does not give.
+    NotTried(String),
+    /// The kit could not do its own work.
+    Kit(KitError),
+}
+
+/// What a play found.
+pub(crate) type Played = Result<Vec<Finding>, Stop>;
+
+pub(crate) fn not_tried<T>(why: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::NotTried(why.into()))
+}
+
+/// A case that holds, and what its records came to.
+pub(crate) struct Sample<'c> {
+    pub(crate) case: &'c Case,
+    pub(crate) records: Vec<Given>,
+    pub(crate) answers: &'c [Answer],
+}
+
+impl<'c> Sample<'c> {
+    pub(crate) fn new(case: &'c Case, outcome: &'c CaseOutcome) -> Self {
+        Self { case, records: given(case), answers: &outcome.answers }
+    }
+
+    /// The records that went through.
+    pub(crate) fn good(&self) -> Vec<Given> {
+        let pairs = self.records.iter().zip(self.answers);
+        pairs.filter(|(_, answer)| is_good(answer)).map(|(record, _)| record.clone()).collect()
+    }
+
+    /// Whether it is about a source that gives something.
+    pub(crate) fn has_records(&self) -> bool {
+        self.case.pages.iter().any(|page| !page.records.is_empty())
+    }
+
+    pub(crate) fn keys(&self) -> Keys {
+        keys(&self.records)
+    }
+
+    /// The case with these records only: as small as it gets.
+    pub(crate) fn only(&self, records: &[Given]) -> Case {
+        let known = |id: &str| self.case.records.iter().find(|record| record.id == id).cloned();
+        let made = |given: &Given| Record {
+            id: given.id.clone(),
+            text: Some(String::from_utf8_lossy(&given.payload).into_owned()),
+            attributes: given.attributes.clone(),
+            ..Record::default()
+        };
+        let mut case = self.case.clone();
+        case.records = records.iter().map(|given| known(&given.id).unwrap_or_else(|| made(given))).collect();
+        // Not all of them may be asked for now.
+        for exchange in &mut case.exchanges {
+            exchange.times = Some(Times::Any(Any::Any));
+        }
+        for dir in &mut case.dirs {
+            dir.after = None;
+        }
+        case.state_after = None;
+        case
+    }
+}
+
+/// A plugin, and where it is tried.
+pub(crate) struct Trial<'a> {
+    pub(crate) stage: &'a Stage,
+    pub(crate) plugin: &'a Plugin,
+}
+
+impl Trial<'_> {
+    /// New folders, the time of the case.
+    pub(crate) fn ground(&self, case: &Case) -> Result<Ground, Stop> {
+        self.stage.clock.set(time_of(case));
+        Ground::new(case).map_err(|error| Stop::Kit(KitError::files(&case.name, error)))
+    }
+
+    /// From now on the other system is one that fails like this.
+    pub(crate) fn world(&self, sample: &Sample<'_>, failing: Failing) -> Arc<World> {
+        let world = Arc::new(World::new(sample.case, sample.keys(), failing));
+        self.stage.answered_by(world.clone());
+        world
+    }
+
+    /// A fresh instance. One that does not start says so as a finding.
+    pub(crate) async fn fresh(&self, ground: &Ground) -> Result<Live, CallError> {
+        Live::start(self.plugin, ground).await
+    }
+
+    /// Passes records to a fresh instance.
+    pub(crate) async fn pass_fresh(&self, ground: &mut Ground, records: &[Given]) -> Heard {
+        match self.fresh(ground).await {
+            Ok(live) => {
+                let heard = live.pass(records, ground.stop_at_first_failure).await;
+                ground.keep(&heard.trace);
+                heard
+            }
+            Err(error) => Heard { answers: Err(error), trace: crossdock_engine::ports::CallTrace::default() },
+        }
+    }
+
+    /// The same on ground of its own.
+    pub(crate) async fn pass_alone(&self, sample: &Sample<'_>, records: &[Given]) -> Result<Heard, Stop> {
+        Ok(self.pass_fresh(&mut self.ground(sample.case)?, records).await)
+    }
+}
+
+/// Halves records as long as what is looked for still shows.
+pub(crate) async fn smallest(records: &[Given], shows: impl AsyncFn(&[Given]) -> bool) -> Vec<Given> {
+    let mut records = records.to_vec();
+    while records.len() > 1 {
+        let (first, second) = records.split_at(records.len() / 2);
+        if shows(first).await {
+            records = first.to_vec();
+        } else if shows(second).await {
+            records = second.to_vec();
+        } else {
+            break;
+        }
+    }
+    records
+}
+
+/// The finding for a call that ended in a fault; none for other errors.
+pub(crate) fn of_error(case: &Case, done: &str, error: &CallError) -> Option<Finding> {
+    let CallError::Fault(fault) = error else { return None };
+    Some(Finding::new(finding::of_fault(fault), case, done, "an answer", compare::error(error)))
+}
+
+/// What a case shows by itself: faults, secrets in texts, pointers that lead nowhere.
+pub(crate) fn found_by_case(case: &Case, outcome: &CaseOutcome) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(fault) = &outcome.fault {
+        let is_about_settings = case.refused.as_ref().is_some_and(|r| r.call == crate::case::Refusing::Configure);
+        let kind = if is_about_settings { finding::BAD_SETTINGS } else { finding::of_fault(fault) };
+        findings.push(Finding::new(kind, case, "ran the case", "an answer", compare::shown(&fault.message)));
+    }
+    let sample = Sample::new(case, outcome);
+    findings.extend(texts(&sample, &sample.records, &outcome.answers, "ran the case"));
+    findings
+}
+
+/// Looks through what a plugin says of records.
+pub(crate) fn texts(sample: &Sample<'_>, records: &[Given], answers: &[Answer], done: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (given, answer) in records.iter().zip(answers) {
+        let Some(failure) = &answer.failure else { continue };
+        let case = || sample.only(std::slice::from_ref(given));
+        if let Some(name) = secret_in(sample.case, failure) {
+            let seen = format!("record {}: {} holds the secret {name}", given.id, compare::told(Call::Pass, answer));
+            findings.push(Finding::new(finding::SECRET_IN_TEXT, &case(), done, "a failure without it", seen));
+        }
+        if let Some(pointer) = failure.pointer.as_ref().filter(|pointer| is_astray(pointer, &given.payload)) {
+            let seen = format!(
+                "record {}: {pointer:?} in {}",
+                given.id,
+                compare::shown(&String::from_utf8_lossy(&given.payload))
+            );
+            findings.push(Finding::new(finding::POINTER_ASTRAY, &case(), done, "a place in the payload", seen));
+        }
+    }
+    findings
+}
+
+/// The secret that a failure holds, unless the other system may have said it. The host has put its name in its place.
+fn secret_in(case: &Case, failure: &Failure) -> Option<String> {
+    let said = |value: &str| {
+        let mut answers = case.exchanges.iter().filter_map(|exchange| exchange.answer.as_ref());
+        answers.any(|answer| {
+            let body = answer.body.as_ref().map(|body| body.0.to_string()).unwrap_or_default();
+            body.contains(value) || answer.text.as_deref().unwrap_or_default().contains(value)
+        })
+    };
+    let texts = [Some(&failure.message), failure.detail.as_ref(), failure.pointer.as_ref()];
+    let holds = |name: &str| texts.iter().flatten().any(|text| text.contains(&format!("[secret {name}]")));
+    let found = case.secrets.iter().find(|(name, secret)| !said(&secret.value) && holds(name));
+    found.map(|(name, _)| name.clone())
+}
+
+/// Whether a pointer cannot be one into this payload: the value itself may be missing, what it would stand in may not.
+fn is_astray(pointer: &str, payload: &[u8]) -> bool {
+    let Ok(document) = serde_json::from_slice::<Value>(payload) else { return false };
+    if pointer.is_empty() || document.pointer(pointer).is_some() {
+        return false;
+    }
+    match pointer.rsplit_once('/') {
+        Some((parent, _)) => !matches!(document.pointer(parent), Some(Value::Object(_) | Value::Array(_))),
+        None => true,
+    }
+}
+
+/// A finding about one record.
+pub(crate) fn about(
+    kind: Kind,
+    sample: &Sample<'_>,
+    given: &Given,
+    done: impl Into<String>,
+    expected: &str,
+    seen: impl Into<String>,
+) -> Finding {
+    Finding::new(kind, &sample.only(std::slice::from_ref(given)), done, expected, seen)
+}

@@ -7,7 +7,7 @@ pub(crate) use choice::{Consent, Filter, Part, Which};
 pub(crate) use verbs::{
     ApproveArgs, BackupArg, BackupArgs, BuildArgs, DecideArgs, EventsArgs, ExplainArgs, FailuresArgs, InspectArgs,
     ProbeArgs, PruneArgs, RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs, RestoreArgs, ResumeArgs,
-    ResyncArgs, RollbackListArgs, RouteArg, RunsArgs, WitCheckArgs,
+    ResyncArgs, RollbackListArgs, RouteArg, RunsArgs, TestArgs, WitCheckArgs,
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -52,6 +52,7 @@ Decide which plugins run:
 
 Write plugins:
   plugin build [DIR]      Build a plugin with its language's own tools
+  plugin test PLUGIN      Run a plugin's cases, and play a hostile host with it
   wit check OLD NEW       Whether plugins of one version of the contract go on with another
 
 Look after the ledger:
@@ -202,6 +203,13 @@ pub(crate) enum Plugin {
     /// on as it is; what is missing on this machine is named with the command that gets it. The same folder gives the
     /// same bytes everywhere.
     Build(BuildArgs),
+    /// Run a plugin's cases, and play a hostile host with it
+    ///
+    /// Cases are files that say what the plugin is given and what is expected of it. With what they give, the host then
+    /// does its worst: batches twice and turned round, lost answers, 429 and 5xx, fresh instances, rollbacks done twice,
+    /// checkpoints of others. What broke is told with the promise, and the smallest input that shows it. Nothing leaves
+    /// this machine. Exit code 4 if a case does not hold or something was found.
+    Test(TestArgs),
     /// What a plugin says of itself: role, settings, wishes; and what it costs. It is granted nothing
     ///
     /// Its settings are shown one by one, those within others as `retry.attempts`, those of each entry of a list as
@@ -360,6 +368,8 @@ mod tests {
         check("crossdock plugin inspect p.wasm", Ok("Plugin(Inspect"));
         check("crossdock plugin build", Ok("dir: \".\""));
         check("crossdock plugin build p", Ok("dir: \"p\""));
+        check("crossdock plugin test p.wasm --cases c", Ok("cases: Some(\"c\")"));
+        check("crossdock plugin test", Err("PLUGIN"));
         check("crossdock plugin approve map book --yes", Ok("names: [PluginName(\"map\"), PluginName(\"book\")]"));
         check("crossdock plugin approve --all --confirm abc", Ok("confirm: Some(\"abc\")"));
         check("crossdock plugin approve", Err("--all"));

@@ -4,6 +4,7 @@
 pub(crate) fn codes() -> Vec<crossdock_author::Code> {
     let mut all = crossdock::codes();
     all.extend_from_slice(crossdock_author::CODES);
+    all.extend_from_slice(crossdock_testkit::codes::CODES);
     all.sort_by_key(|code| code.name);
     all
 }

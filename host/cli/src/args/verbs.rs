@@ -172,6 +172,20 @@ pub(crate) struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// The plugin's file, or its folder, in which it was built into `dist`. Example: crossdock plugin test dist/big-orders.wasm
+    #[arg(value_name = "PLUGIN")]
+    pub(crate) plugin: PathBuf,
+    /// The cases: a folder or one file; without it, the folder `cases` beside the plugin or its `dist`. Example: --cases
+    /// tests/cases
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cases: Option<PathBuf>,
+    /// Write the smallest input of everything that is found into this folder, as case files. Example: --save found
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct WitCheckArgs {
     /// What plugins were built for: a folder of .wit files, or one file. Example: wit/released/0.1.0
     #[arg(value_name = "OLD")]

@@ -71,6 +71,12 @@ pub fn read_cases(path: &Path) -> Result<Vec<Case>, CaseError> {
             files.push(file);
         }
     }
+    if files.is_empty() {
+        return Err(CaseError::refused(
+            &path.display().to_string(),
+            "there is no case in this folder: no file that ends in .toml",
+        ));
+    }
     files.sort();
     files.iter().map(|file| read_case(file)).collect()
 }

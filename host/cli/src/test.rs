@@ -104,17 +104,16 @@ fn summary(report: &Report) -> String {
     let held = number(|verdict| *verdict == Verdict::Held);
     let not_tried = number(|verdict| matches!(verdict, Verdict::NotTried(_)));
     let hold = report.cases.iter().filter(|case| CaseOutcome::holds(case)).count();
-    let n = |n: usize| i128::try_from(n).unwrap_or(i128::MAX);
     let mut line = format!(
-        "{hold} of {} hold; of {} tried {held} held",
-        count(n(report.cases.len()), "case"),
-        count(n(report.tried.len() - not_tried), "play"),
+        "Cases that hold: {hold} of {}; plays that held: {held} of {}",
+        report.cases.len(),
+        report.tried.len() - not_tried,
     );
     if not_tried > 0 {
         let _ = write!(line, "; {not_tried} could not be tried");
     }
     match report.findings.len() {
         0 => line,
-        found => format!("{line}; found: {}", count(n(found), "broken promise")),
+        found => format!("{line}; found: {}", count(i128::try_from(found).unwrap_or(i128::MAX), "broken promise")),
     }
 }

@@ -163,8 +163,10 @@ pub struct Call {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_max_ms: Option<u64>,
     /// The run was asked to stop.
+    #[serde(skip_serializing_if = "is_default")]
     pub cancelled: bool,
     /// As the contract has it.
+    #[serde(skip_serializing_if = "is_default")]
     pub stop_at_first_failure: bool,
     /// Of a page.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,7 +16,6 @@ pub(crate) struct Script {
 struct Now {
     used: Vec<u32>,
     unexpected: Vec<String>,
-    seen: Vec<Seen>,
 }
 
 impl Script {
@@ -45,11 +44,6 @@ impl Script {
         }
         differences
     }
-
-    /// All requests in the order in which they came.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.now().seen.clone()
-    }
 }
 
 /// Whether an exchange may take place once more.
@@ -64,7 +58,6 @@ fn is_left(exchange: &Exchange, used: u32) -> bool {
 impl Service for Script {
     fn reply(&self, request: &Seen) -> Reply {
         let mut now = self.now();
-        now.seen.push(request.clone());
         let mut nearest: Option<(usize, Vec<String>)> = None;
         for (at, exchange) in self.exchanges.iter().enumerate() {
             let left = is_left(exchange, now.used[at]);

@@ -15,8 +15,6 @@ pub(crate) enum Failing {
     At(usize, Reply),
     /// At every request.
     Always(Reply),
-    /// At every request that has this in its URL, headers or body.
-    Holding(String, Reply),
 }
 
 /// A system that is thought of.
@@ -116,9 +114,6 @@ impl Service for World {
         match &self.failing {
             Failing::At(at, reply) if *at == number => return reply.clone(),
             Failing::Always(reply) => return reply.clone(),
-            Failing::Holding(part, reply) if request.places().values().any(|value| value.contains(part)) => {
-                return reply.clone();
-            }
             _ => {}
         }
         normal.unwrap_or(Reply::NotConnected)

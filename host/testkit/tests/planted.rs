@@ -71,7 +71,7 @@ fn codes(report: &Report) -> String {
 #[test]
 fn every_planted_bug_is_found_under_its_name() {
     let kit = Kit::new().unwrap();
-    let mut missed = Vec::new();
+    let (mut missed, mut shown) = (Vec::new(), std::collections::BTreeSet::new());
     println!("{:<12} {:<24} {:<28} found as", "role", "bug", "expected");
     for role in ["transformer", "destination", "source"] {
         let plugin = load(&kit, role);
@@ -81,7 +81,9 @@ fn every_planted_bug_is_found_under_its_name() {
             if !report.found(expected) {
                 missed.push(format!("{role} {bug}: {}", report.to_json()));
             }
-            shown_again(&plugin, &report, expected);
+            if shown.insert(expected) {
+                shown_again(&plugin, &report, expected);
+            }
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));

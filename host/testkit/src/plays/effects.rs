@@ -58,10 +58,9 @@ fn own() -> crossdock_engine::ports::PortError {
     }
 }
 
-/// What one attempt did: its requests, its outcome.
+/// What one attempt did: its requests, and why it has no answer.
 struct Attempt {
     requests: Vec<Seen>,
-    answer: Option<Answer>,
     error: Option<CallError>,
 }
 
@@ -80,11 +79,7 @@ async fn attempt(
     if let Some(unknown) = world.unknown() {
         return not_tried(format!("no exchange of the case is like {}", compare::shown(&unknown)));
     }
-    let (answer, error) = match heard {
-        Ok(answers) => (answers.into_iter().next(), None),
-        Err(error) => (None, Some(error)),
-    };
-    Ok(Attempt { requests: world.log(), answer, error })
+    Ok(Attempt { requests: world.log(), error: heard.err() })
 }
 
 /// Written again under the same key: after an answer was lost, and after the plugin was killed with the answer in hand.

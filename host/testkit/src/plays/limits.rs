@@ -22,7 +22,7 @@ const SILENT_CALL_MS: u64 = 1_500;
 const WARM_BATCHES: usize = 20;
 const MANY_BATCHES: usize = 300;
 /// How long that may take.
-const MANY_MAX: Duration = Duration::from_secs(8);
+const MANY_MAX: Duration = Duration::from_secs(5);
 /// How many records these batches have.
 const MEMORY_RECORDS: usize = 200;
 /// The smallest memory that is tried.
@@ -171,7 +171,7 @@ async fn takes(
 pub(super) async fn memory(trial: &Trial<'_>, sample: &Sample<'_>) -> Played {
     let most = trial.plugin.description().max_batch as usize;
     let number = match trial.plugin.description().role {
-        Role::Destination => most.min(MEMORY_RECORDS / 4),
+        Role::Destination => most.min(MEMORY_RECORDS / 10),
         _ => most.min(MEMORY_RECORDS),
     };
     let good = sample.good();

@@ -1,7 +1,7 @@
 //! Plays about sources: read on elsewhere, in other pages, again, from where nobody was, and over systems that fail.
 
 use super::trial::{Played, Sample, Stop, Trial, not_tried, of_error};
-use crate::case::Case;
+use crate::case::{Case, Refused, Refusing};
 use crate::compare;
 use crate::finding::{
     CHECKPOINT_REPEATS, CHECKPOINT_SKIPS, CHECKPOINT_STUCK, CHECKPOINT_TAKEN, CHECKPOINT_TRAPS, Finding, Kind,
@@ -11,7 +11,7 @@ use crate::live::{Ground, Live};
 use crate::request::Reply;
 use crate::run::page_limits;
 use crate::world::{Failing, World};
-use crossdock_engine::ports::{CallError, CallResult, More, Page, PageLimits};
+use crossdock_engine::ports::{CallError, CallResult, More, Page, PageLimits, RefusalKind};
 use crossdock_model::{Checkpoint, FaultKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,8 +19,7 @@ use std::sync::Arc;
 /// How many pages are read at most.
 const PAGES_MAX: usize = 200;
 /// Checkpoints that no source wrote.
-const SENSELESS: [&[u8]; 4] =
-    [b"\xff\xfe\xfd no checkpoint of yours", b"{\"version\":0,\"unheard\":\"of\"}", b"", b"-1"];
+const SENSELESS: [&[u8]; 4] = [b"no checkpoint of yours", b"{\"version\":0,\"unheard\":\"of\"}", b"", b"-1"];
 /// The time of a call in which the other system says nothing.
 const SILENT_CALL_MS: u64 = 1_500;
 
@@ -256,6 +255,8 @@ pub(super) async fn senseless(trial: &Trial<'_>, sample: &Sample<'_>) -> Played 
         let mut case = sample.case.clone();
         case.pages.clear();
         case.call.checkpoint = Some(shown);
+        let kind_of_refusal = Some(RefusalKind::CheckpointRefused);
+        case.refused = Some(Refused { call: Refusing::Read, kind: kind_of_refusal, ..Refused::default() });
         return Ok(vec![Finding::new(kind, &case, done, expected, seen)]);
     }
     Ok(Vec::new())

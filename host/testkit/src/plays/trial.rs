@@ -1,6 +1,6 @@
 //! What plays have in common: fresh instances on fresh ground, inputs made smaller, texts looked through.
 
-use crate::case::{Any, Case, Record, Times};
+use crate::case::{Any, Case, Record, Refusing, Times};
 use crate::compare::{self, Call};
 use crate::error::KitError;
 use crate::finding::{self, Finding, Kind};
@@ -9,7 +9,7 @@ use crate::request::Keys;
 use crate::run::{CaseOutcome, given, is_good, keys};
 use crate::stage::Stage;
 use crate::world::{Failing, World};
-use crossdock_engine::ports::CallError;
+use crossdock_engine::ports::{CallError, RefusalKind};
 use crossdock_model::Failure;
 use crossdock_sandbox::Plugin;
 use serde_json::Value;
@@ -148,10 +148,20 @@ pub(crate) fn of_error(case: &Case, done: &str, error: &CallError) -> Option<Fin
 /// What a case shows by itself: faults, secrets in texts, pointers that lead nowhere.
 pub(crate) fn found_by_case(case: &Case, outcome: &CaseOutcome) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let refused = case.refused.as_ref();
+    let is_about_checkpoint = refused
+        .is_some_and(|refused| refused.call == Refusing::Read && refused.kind == Some(RefusalKind::CheckpointRefused));
     if let Some(fault) = &outcome.fault {
-        let is_about_settings = case.refused.as_ref().is_some_and(|r| r.call == crate::case::Refusing::Configure);
-        let kind = if is_about_settings { finding::BAD_SETTINGS } else { finding::of_fault(fault) };
+        let kind = match refused.map(|refused| refused.call) {
+            Some(Refusing::Configure) => finding::BAD_SETTINGS,
+            _ if is_about_checkpoint => finding::CHECKPOINT_TRAPS,
+            _ => finding::of_fault(fault),
+        };
         findings.push(Finding::new(kind, case, "ran the case", "an answer", compare::shown(&fault.message)));
+    }
+    if let (true, None, Some(seen)) = (is_about_checkpoint, &outcome.fault, outcome.differences.first()) {
+        let expected = "a refusal with `checkpoint-refused`";
+        findings.push(Finding::new(finding::CHECKPOINT_TAKEN, case, "ran the case", expected, seen.clone()));
     }
     let sample = Sample::new(case, outcome);
     findings.extend(texts(&sample, &sample.records, &outcome.answers, "ran the case"));

@@ -1,11 +1,11 @@
 //! The kit's face: load a plugin, give it cases, play with it.
 
+use crate::bench::Bench;
 use crate::case::Case;
 use crate::error::KitError;
 use crate::plays::{self, Plays};
 use crate::report::Report;
 use crate::run::{self, CaseOutcome};
-use crate::stage::Stage;
 use crossdock_sandbox::{Compiler, Plugin};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use tokio::runtime::Runtime;
 /// # }
 /// ```
 pub struct Kit {
-    stage: Arc<Stage>,
+    bench: Arc<Bench>,
     waiting: Arc<Runtime>,
 }
 
@@ -55,7 +55,7 @@ impl Kit {
 
     fn with(compiler: Compiler) -> Result<Self, KitError> {
         let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(KitError::Setup)?;
-        Ok(Self { stage: Arc::new(Stage::new(compiler)?), waiting: Arc::new(waiting) })
+        Ok(Self { bench: Arc::new(Bench::new(compiler)?), waiting: Arc::new(waiting) })
     }
 
     /// Loads a plugin.
@@ -63,15 +63,15 @@ impl Kit {
     /// # Errors
     /// When it is no plugin for this host.
     pub fn load(&self, path: impl AsRef<Path>) -> Result<LoadedPlugin, KitError> {
-        let plugin = self.waiting.block_on(self.stage.load(path.as_ref()))?;
-        Ok(LoadedPlugin { plugin, stage: self.stage.clone(), waiting: self.waiting.clone() })
+        let plugin = self.waiting.block_on(self.bench.load(path.as_ref()))?;
+        Ok(LoadedPlugin { plugin, bench: self.bench.clone(), waiting: self.waiting.clone() })
     }
 }
 
 /// A plugin that is tried out.
 pub struct LoadedPlugin {
     plugin: Plugin,
-    stage: Arc<Stage>,
+    bench: Arc<Bench>,
     waiting: Arc<Runtime>,
 }
 
@@ -99,7 +99,7 @@ impl LoadedPlugin {
     /// # Errors
     /// When the folders of the case cannot be made.
     pub fn run(&self, case: &Case) -> Result<CaseOutcome, KitError> {
-        let running = run::run(&self.stage, &self.plugin, case);
+        let running = run::run(&self.bench, &self.plugin, case);
         self.waiting.block_on(running).map_err(|error| KitError::files(&case.name, error))
     }
 
@@ -112,7 +112,7 @@ impl LoadedPlugin {
         for case in cases {
             run.push((case.clone(), self.run(case)?));
         }
-        let Plays { findings, tried } = self.waiting.block_on(plays::play(&self.stage, &self.plugin, &run))?;
+        let Plays { findings, tried } = self.waiting.block_on(plays::play(&self.bench, &self.plugin, &run))?;
         let cases = run.into_iter().map(|(_, outcome)| outcome).collect();
         Ok(Report {
             plugin: self.name().to_owned(),

@@ -5,9 +5,12 @@
 //! **May touch**: the plugin, files of cases, folders of its own that it grants to the plugin.
 //! **Never**: the network: what a plugin asks for over HTTP is answered by the case. Nor a project, nor its ledger.
 
+mod bench;
 mod case;
+mod clock;
 pub mod codes;
 mod compare;
+mod diff;
 mod error;
 mod finding;
 mod kit;
@@ -18,7 +21,6 @@ mod report;
 mod request;
 mod run;
 mod script;
-mod stage;
 mod world;
 
 pub use case::{

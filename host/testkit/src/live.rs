@@ -1,7 +1,7 @@
 //! An instance of a plugin under test: its calls, whatever its role, and what came of each record.
 
 use crate::case::{Case, Dir};
-use crate::stage::BEGINNING;
+use crate::clock::BEGINNING;
 use crossdock_engine::ports::{
     Abilities, CallError, CallResult, CallTrace, DestinationPort, Page, PageLimits, SourcePort, StateWrite,
     TransformerPort, UndoBatch, WriteOptions,

@@ -9,11 +9,11 @@ mod source;
 mod trial;
 mod undo;
 
+use crate::bench::Bench;
 use crate::case::Case;
 use crate::error::KitError;
 use crate::finding::{Finding, Tried, Verdict};
 use crate::run::CaseOutcome;
-use crate::stage::Stage;
 use crossdock_sandbox::{Plugin, Role};
 use trial::{Sample, Stop, Trial};
 
@@ -63,9 +63,9 @@ macro_rules! play {
 }
 
 /// Plays everything that the cases give something for.
-pub(crate) async fn play(stage: &Stage, plugin: &Plugin, cases: &[(Case, CaseOutcome)]) -> Result<Plays, KitError> {
+pub(crate) async fn play(bench: &Bench, plugin: &Plugin, cases: &[(Case, CaseOutcome)]) -> Result<Plays, KitError> {
     let mut plays = Plays { findings: Vec::new(), tried: Vec::new() };
-    let trial = Trial { stage, plugin };
+    let trial = Trial { bench, plugin };
     for (case, outcome) in cases {
         plays.findings.extend(trial::found_by_case(case, outcome));
     }

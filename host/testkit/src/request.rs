@@ -1,7 +1,7 @@
 //! Requests as they were seen, and whether they fit those that are expected.
 
 use crate::case;
-use crate::compare;
+use crate::diff;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ impl Seen {
             places.insert(format!("header {name}"), value.clone());
         }
         match serde_json::from_slice::<Value>(&self.body) {
-            Ok(value) => compare::leaves("body ", &value, &mut places),
+            Ok(value) => diff::leaves("body ", &value, &mut places),
             Err(_) => drop(places.insert("body".to_owned(), String::from_utf8_lossy(&self.body).into_owned())),
         }
         places
@@ -181,7 +181,7 @@ pub(crate) fn differences(expected: &case::Request, found: &Seen, keys: &Keys) -
         match serde_json::from_slice::<Value>(&found.body) {
             Ok(value) => {
                 let body = value_with_keys(&body.0, keys);
-                differences.extend(compare::json(&body, &value).into_iter().map(|line| format!("body {line}")));
+                differences.extend(diff::json(&body, &value).into_iter().map(|line| format!("body {line}")));
             }
             Err(_) => {
                 differences.push(format!("body: expected JSON, found {:?}", String::from_utf8_lossy(&found.body)));

@@ -1,11 +1,13 @@
 //! Runs one case and tells what is different from what it expects.
 
+use crate::bench::Bench;
 use crate::case::{Case, More, Page as WantedPage, PageRecord, Refused, Refusing};
 use crate::compare::{self, Call, error};
+use crate::diff;
+use crate::diff::shown;
 use crate::live::{Answer, Given, Ground, Heard, Live, time_of};
-use crate::request::Keys;
+use crate::request::{Keys, text_fits};
 use crate::script::Script;
-use crate::stage::Stage;
 use crossdock_engine::ports::{CallError, CallResult, More as Follows, Page, PageLimits};
 use crossdock_model::{Checkpoint, Outcome};
 use crossdock_sandbox::Plugin;
@@ -84,14 +86,14 @@ pub(crate) fn schema_refuses(plugin: &Plugin, settings: &serde_json::Value) -> O
 }
 
 /// Runs a case in fresh instances.
-pub(crate) async fn run(stage: &Stage, plugin: &Plugin, case: &Case) -> io::Result<CaseOutcome> {
+pub(crate) async fn run(bench: &Bench, plugin: &Plugin, case: &Case) -> io::Result<CaseOutcome> {
     let mut outcome =
         CaseOutcome { name: case.name.clone(), differences: Vec::new(), answers: Vec::new(), fault: None };
     let mut ground = Ground::new(case)?;
     let records = given(case);
     let script = Arc::new(Script::new(case.exchanges.clone(), keys(&records)));
-    stage.answered_by(script.clone());
-    stage.clock.set(time_of(case));
+    bench.answered_by(script.clone());
+    bench.clock.set(time_of(case));
     let refused = case.refused.as_ref();
     let at_configure = refused.filter(|refused| refused.call == Refusing::Configure);
     let settings = case.settings.as_ref().map_or_else(|| serde_json::json!({}), |settings| settings.0.clone());
@@ -283,7 +285,7 @@ fn page_differs(wanted: &WantedPage, page: &Page, mut differs: impl FnMut(String
     }
     for (at, record) in wanted.records.iter().enumerate().take(batch.len()) {
         let id = batch.ids.text(at);
-        if id != record.id {
+        if !text_fits(&record.id, &id) {
             differs(format!("record {}: expected here, found {id}", record.id));
         }
         record_differs(record, page, at, |line| differs(format!("record {}: {line}", record.id)));
@@ -294,14 +296,12 @@ fn record_differs(record: &PageRecord, page: &Page, at: usize, mut differs: impl
     let text = page.batch.payloads.text(at);
     if let Some(payload) = &record.payload {
         match serde_json::from_str(&text) {
-            Ok(value) => {
-                compare::json(&payload.0, &value).into_iter().for_each(|line| differs(format!("payload {line}")))
-            }
-            Err(_) => differs(format!("payload: expected JSON, found {:?}", compare::shown(&text))),
+            Ok(value) => diff::json(&payload.0, &value).into_iter().for_each(|line| differs(format!("payload {line}"))),
+            Err(_) => differs(format!("payload: expected JSON, found {:?}", shown(&text))),
         }
     }
     if let Some(expected) = record.text.as_ref().filter(|expected| **expected != text) {
-        differs(format!("text: expected {expected:?}, found {:?}", compare::shown(&text)));
+        differs(format!("text: expected {expected:?}, found {:?}", shown(&text)));
     }
     let attributes = page.batch.attributes_of(at);
     for (name, value) in &record.attributes {
@@ -344,7 +344,7 @@ fn afterwards(case: &Case, ground: &Ground, outcome: &mut CaseOutcome) -> io::Re
                     outcome.differs(format!(
                         "file {}/{name}: expected {content:?}, found {:?}",
                         dir.guest,
-                        compare::shown(found)
+                        shown(found)
                     ));
                 }
                 None => outcome.differs(format!("file {}/{name}: expected, and is not there", dir.guest)),

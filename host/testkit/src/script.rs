@@ -1,8 +1,8 @@
 //! Answers requests as a case scripts them, and knows what was asked that it does not expect.
 
+use crate::bench::Service;
 use crate::case::{Exchange, Times};
 use crate::request::{Keys, Reply, Seen, differences};
-use crate::stage::Service;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The exchanges of a case, and what became of them.

@@ -1,9 +1,9 @@
 //! The other system as the hostile host thinks of it: answers as the case's exchanges do, as often as it is asked, and
 //! fails where it is told to.
 
+use crate::bench::Service;
 use crate::case::{Case, Exchange};
 use crate::request::{Keys, Reply, Seen, differences};
-use crate::stage::Service;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where it fails.

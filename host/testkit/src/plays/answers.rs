@@ -3,6 +3,7 @@
 use super::trial::{Played, Sample, Trial, about, not_tried, of_error, texts};
 use crate::case::Case;
 use crate::compare::{self, Call};
+use crate::diff::shown;
 use crate::finding::{
     BUSY_REJECTED, CERTAIN_WITHOUT_ANSWER, Finding, Kind, NOT_UNAUTHORIZED, OK_ON_REFUSAL, OK_WITHOUT_ANSWER,
     RETRY_AFTER,
@@ -26,7 +27,7 @@ async fn requests(trial: &Trial<'_>, sample: &Sample<'_>, given: &Given) -> Resu
     let world = trial.world(sample, Failing::Never);
     trial.pass_alone(sample, std::slice::from_ref(given)).await?;
     if let Some(unknown) = world.unknown() {
-        return not_tried(format!("no exchange of the case is like {}", compare::shown(&unknown)));
+        return not_tried(format!("no exchange of the case is like {}", shown(&unknown)));
     }
     Ok(world.log().iter().map(super::super::request::Seen::is_change).collect())
 }

@@ -2,6 +2,7 @@
 
 use super::trial::{Played, Sample, Stop, Trial, about, not_tried, of_error, smallest};
 use crate::compare::{self, Call};
+use crate::diff::shown;
 use crate::finding::{BATCH_MATTERS, DOUBLE_APPLY, Finding, ORDER_MATTERS, PROBE_CHANGES, STATE_IN_GLOBALS, UNTOUCHED};
 use crate::live::{Answer, Given, Ground};
 use crate::request::{Reply, Seen};
@@ -77,7 +78,7 @@ async fn attempt(
         Err(error) => Err(error),
     };
     if let Some(unknown) = world.unknown() {
-        return not_tried(format!("no exchange of the case is like {}", compare::shown(&unknown)));
+        return not_tried(format!("no exchange of the case is like {}", shown(&unknown)));
     }
     Ok(Attempt { requests: world.log(), error: heard.err() })
 }
@@ -186,11 +187,8 @@ async fn files_twice(trial: &Trial<'_>, sample: &Sample<'_>, given: &Given, idem
         return Ok(Vec::new());
     }
     let done = "killed it after it had written, and wrote the record again under the same key in a fresh instance";
-    let seen = format!(
-        "after the first {}; after the second {}",
-        compare::shown(&format!("{first:?}")),
-        compare::shown(&format!("{second:?}"))
-    );
+    let seen =
+        format!("after the first {}; after the second {}", shown(&format!("{first:?}")), shown(&format!("{second:?}")));
     Ok(vec![about(DOUBLE_APPLY, sample, given, done, "the same files", seen)])
 }
 
@@ -200,7 +198,7 @@ async fn asked(trial: &Trial<'_>, sample: &Sample<'_>, ground: &Ground, given: &
     let Ok(live) = trial.fresh(ground).await else { return Ok(Vec::new()) };
     let heard = live.probe(std::slice::from_ref(given)).await;
     if let Some(unknown) = world.unknown() {
-        return not_tried(format!("no exchange of the case is like {}", compare::shown(&unknown)));
+        return not_tried(format!("no exchange of the case is like {}", shown(&unknown)));
     }
     let done = "lost the answer to a write, and asked a fresh instance about the record";
     if let Err(error) = &heard.answers {
@@ -222,7 +220,7 @@ pub(super) async fn cut(trial: &Trial<'_>, sample: &Sample<'_>) -> Played {
     let done = "gave the batch turned round to a fresh instance";
     let answers = trial.pass_alone(sample, &turned).await?.answers;
     if let Some(unknown) = world.unknown() {
-        return not_tried(format!("no exchange of the case is like {}", compare::shown(&unknown)));
+        return not_tried(format!("no exchange of the case is like {}", shown(&unknown)));
     }
     match answers {
         Ok(answers) => {

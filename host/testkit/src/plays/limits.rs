@@ -1,7 +1,7 @@
 //! Plays about limits: the largest batch, time, memory, room for state.
 
 use super::trial::{Played, Sample, Stop, Trial, not_tried, of_error, texts};
-use crate::compare;
+use crate::diff::shown;
 use crate::finding::{Finding, MEMORY_GROWS, OUT_OF_TIME};
 use crate::live::{Given, Heard, Live};
 use crate::request::Reply;
@@ -122,7 +122,7 @@ pub(super) async fn silent(trial: &Trial<'_>, sample: &Sample<'_>) -> Played {
         match heard.answers {
             Err(CallError::Fault(fault)) if fault.kind == FaultKind::OutOfTime && last => {
                 let expected = "an answer: `unknown` for what was sent, `untouched` for what was not begun";
-                let seen = compare::shown(&fault.message);
+                let seen = shown(&fault.message);
                 return Ok(vec![Finding::new(OUT_OF_TIME, &sample.only(&records), done, expected, seen)]);
             }
             Err(CallError::Fault(fault)) if fault.kind == FaultKind::OutOfTime => {}
@@ -150,14 +150,14 @@ async fn takes(
 ) -> Result<usize, Stop> {
     let mut ground = trial.ground(sample.case)?;
     ground.limits.memory_max_bytes = bytes;
-    trial.stage.answered_by(Arc::new(World::new(sample.case, sample.keys(), Failing::Never).without_log()));
+    trial.bench.answered_by(Arc::new(World::new(sample.case, sample.keys(), Failing::Never).without_log()));
     let Ok(live) = trial.fresh(&ground).await else { return Ok(0) };
     let begun = Instant::now();
     for batch in 0..number {
         match work(&live, trial, sample, records).await {
             Err(CallError::Fault(fault)) if fault.kind == FaultKind::OutOfMemory => return Ok(batch),
             // A fault of another kind begins a fresh instance, which measures nothing.
-            Err(CallError::Fault(fault)) => return not_tried(format!("it ends in {}", compare::shown(&fault.message))),
+            Err(CallError::Fault(fault)) => return not_tried(format!("it ends in {}", shown(&fault.message))),
             _ => {}
         }
         if begun.elapsed() > MANY_MAX {

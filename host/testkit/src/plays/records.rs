@@ -2,6 +2,7 @@
 
 use super::trial::{Played, Sample, Stop, Trial, not_tried, of_error, smallest, texts};
 use crate::compare::{self, Call};
+use crate::diff::shown;
 use crate::finding::{BATCH_MATTERS, Finding, NOT_THE_SAME, ORDER_MATTERS, STATE_IN_GLOBALS};
 use crate::live::{Answer, Given, Live};
 use crate::world::Failing;
@@ -34,7 +35,7 @@ fn same(a: &Answer, b: &Answer) -> bool {
 
 fn told(answer: &Answer) -> String {
     let outputs: Vec<_> = answer.outputs.iter().map(|o| String::from_utf8_lossy(&o.payload).into_owned()).collect();
-    format!("{} {}", compare::told(Call::Pass, answer), compare::shown(&outputs.join(" | ")))
+    format!("{} {}", compare::told(Call::Pass, answer), shown(&outputs.join(" | ")))
 }
 
 /// The first record that came to something else, with both.

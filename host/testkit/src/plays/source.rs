@@ -3,6 +3,7 @@
 use super::trial::{Played, Sample, Stop, Trial, not_tried, of_error};
 use crate::case::{Case, Refused, Refusing};
 use crate::compare;
+use crate::diff::shown;
 use crate::finding::{
     CHECKPOINT_REPEATS, CHECKPOINT_SKIPS, CHECKPOINT_STUCK, CHECKPOINT_TAKEN, CHECKPOINT_TRAPS, Finding, Kind,
     OUT_OF_TIME, RE_READ_DIFFERS, STATE_IN_GLOBALS,
@@ -116,7 +117,7 @@ fn from(case: &Case) -> Option<Checkpoint> {
 
 fn known(world: &World) -> Result<(), Stop> {
     match world.unknown() {
-        Some(unknown) => not_tried(format!("no exchange of the case is like {}", compare::shown(&unknown))),
+        Some(unknown) => not_tried(format!("no exchange of the case is like {}", shown(&unknown))),
         None => Ok(()),
     }
 }
@@ -124,7 +125,7 @@ fn known(world: &World) -> Result<(), Stop> {
 /// How what was read differs from what is there.
 fn wrong(expected: &Read, whole: &Whole) -> Option<(Kind, String)> {
     if let Some(CallError::Fault(fault)) = &whole.error {
-        return Some((crate::finding::of_fault(fault), compare::shown(&fault.message)));
+        return Some((crate::finding::of_fault(fault), shown(&fault.message)));
     }
     let found = &whole.records;
     let missing = expected.iter().find(|record| !found.contains(record));
@@ -243,18 +244,18 @@ pub(super) async fn senseless(trial: &Trial<'_>, sample: &Sample<'_>) -> Played 
             Ok(live) => live,
             Err(error) => return not_tried(compare::error(&error)),
         };
-        let shown = String::from_utf8_lossy(checkpoint).into_owned();
-        let done = format!("read from a checkpoint that makes no sense: {shown:?}");
+        let text = String::from_utf8_lossy(checkpoint).into_owned();
+        let done = format!("read from a checkpoint that makes no sense: {text:?}");
         let expected = "a refusal with `checkpoint-refused`";
         let (kind, seen) = match live.read(Some(Checkpoint(checkpoint.to_vec())), limits).await.answer {
-            Err(CallError::Fault(fault)) => (CHECKPOINT_TRAPS, compare::shown(&fault.message)),
+            Err(CallError::Fault(fault)) => (CHECKPOINT_TRAPS, shown(&fault.message)),
             // An empty one, or a number, may be one of its own.
             Ok(page) if checkpoint.len() > 2 => (CHECKPOINT_TAKEN, format!("it read {}", ids(&records(&page)))),
             _ => continue,
         };
         let mut case = sample.case.clone();
         case.pages.clear();
-        case.call.checkpoint = Some(shown);
+        case.call.checkpoint = Some(text);
         let kind_of_refusal = Some(RefusalKind::CheckpointRefused);
         case.refused = Some(Refused { call: Refusing::Read, kind: kind_of_refusal, ..Refused::default() });
         return Ok(vec![Finding::new(kind, &case, done, expected, seen)]);
@@ -329,13 +330,7 @@ pub(super) async fn silent(trial: &Trial<'_>, sample: &Sample<'_>) -> Played {
                 let kind =
                     if fault.kind == FaultKind::OutOfTime { OUT_OF_TIME } else { crate::finding::of_fault(&fault) };
                 let done = "let the other system say nothing until the call's time was nearly over";
-                return Ok(vec![Finding::new(
-                    kind,
-                    sample.case,
-                    done,
-                    "a refusal in time",
-                    compare::shown(&fault.message),
-                )]);
+                return Ok(vec![Finding::new(kind, sample.case, done, "a refusal in time", shown(&fault.message))]);
             }
             _ => return Ok(Vec::new()),
         }

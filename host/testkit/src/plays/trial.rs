@@ -1,13 +1,14 @@
 //! What plays have in common: fresh instances on fresh ground, inputs made smaller, texts looked through.
 
+use crate::bench::Bench;
 use crate::case::{Any, Case, Record, Refusing, Times};
 use crate::compare::{self, Call};
+use crate::diff::shown;
 use crate::error::KitError;
 use crate::finding::{self, Finding, Kind};
 use crate::live::{Answer, Given, Ground, Heard, Live, time_of};
 use crate::request::Keys;
 use crate::run::{CaseOutcome, given, is_good, keys};
-use crate::stage::Stage;
 use crate::world::{Failing, World};
 use crossdock_engine::ports::{CallError, RefusalKind};
 use crossdock_model::Failure;
@@ -82,21 +83,21 @@ impl<'c> Sample<'c> {
 
 /// A plugin, and where it is tried.
 pub(crate) struct Trial<'a> {
-    pub(crate) stage: &'a Stage,
+    pub(crate) bench: &'a Bench,
     pub(crate) plugin: &'a Plugin,
 }
 
 impl Trial<'_> {
     /// New folders, the time of the case.
     pub(crate) fn ground(&self, case: &Case) -> Result<Ground, Stop> {
-        self.stage.clock.set(time_of(case));
+        self.bench.clock.set(time_of(case));
         Ground::new(case).map_err(|error| Stop::Kit(KitError::files(&case.name, error)))
     }
 
     /// From now on the other system is one that fails like this.
     pub(crate) fn world(&self, sample: &Sample<'_>, failing: Failing) -> Arc<World> {
         let world = Arc::new(World::new(sample.case, sample.keys(), failing));
-        self.stage.answered_by(world.clone());
+        self.bench.answered_by(world.clone());
         world
     }
 
@@ -157,7 +158,7 @@ pub(crate) fn found_by_case(case: &Case, outcome: &CaseOutcome) -> Vec<Finding> 
             _ if is_about_checkpoint => finding::CHECKPOINT_TRAPS,
             _ => finding::of_fault(fault),
         };
-        findings.push(Finding::new(kind, case, "ran the case", "an answer", compare::shown(&fault.message)));
+        findings.push(Finding::new(kind, case, "ran the case", "an answer", shown(&fault.message)));
     }
     if let (true, None, Some(seen)) = (is_about_checkpoint, &outcome.fault, outcome.differences.first()) {
         let expected = "a refusal with `checkpoint-refused`";
@@ -179,11 +180,8 @@ pub(crate) fn texts(sample: &Sample<'_>, records: &[Given], answers: &[Answer], 
             findings.push(Finding::new(finding::SECRET_IN_TEXT, &case(), done, "a failure without it", seen));
         }
         if let Some(pointer) = failure.pointer.as_ref().filter(|pointer| is_astray(pointer, &given.payload)) {
-            let seen = format!(
-                "record {}: {pointer:?} in {}",
-                given.id,
-                compare::shown(&String::from_utf8_lossy(&given.payload))
-            );
+            let seen =
+                format!("record {}: {pointer:?} in {}", given.id, shown(&String::from_utf8_lossy(&given.payload)));
             findings.push(Finding::new(finding::POINTER_ASTRAY, &case(), done, "a place in the payload", seen));
         }
     }

@@ -2,6 +2,7 @@
 
 use super::trial::{Played, Sample, Stop, Trial, about, not_tried, of_error, texts};
 use crate::compare::{self, Call};
+use crate::diff::shown;
 use crate::finding::{PROBE_CHANGES, UNDO_NEEDS_INSTANCE, UNDO_TWICE};
 use crate::live::{Answer, Given, Ground, Live, time_of};
 use crate::request::{Reply, Seen};
@@ -52,7 +53,7 @@ async fn undo(
 
 fn unknown(world: &World) -> String {
     let request = world.unknown().unwrap_or_default();
-    format!("no exchange of the case is like {}: give the record `undo`", compare::shown(&request))
+    format!("no exchange of the case is like {}: give the record `undo`", shown(&request))
 }
 
 /// Undone by the instance that wrote it, and, another time, by a fresh one a day later.
@@ -75,7 +76,7 @@ pub(super) async fn hours_later(trial: &Trial<'_>, sample: &Sample<'_>) -> Playe
         tried = true;
         let Some(Applied { live, ground, world, pair }) = applied(trial, sample, given).await? else { continue };
         drop(live);
-        trial.stage.clock.set(time_of(sample.case).plus_ms(HOURS_MS));
+        trial.bench.clock.set(time_of(sample.case).plus_ms(HOURS_MS));
         let done = "wrote the record, and undid it 30 hours later in a fresh instance";
         let expected = "undone, as by the instance that wrote it";
         let fresh = match trial.fresh(&ground).await {
@@ -171,7 +172,7 @@ pub(super) async fn asked_twice(trial: &Trial<'_>, sample: &Sample<'_>) -> Playe
             Err(error) => return not_tried(compare::error(&error)),
         };
         if let Some(unknown) = world.unknown() {
-            let unknown = compare::shown(&unknown);
+            let unknown = shown(&unknown);
             return not_tried(format!("no exchange of the case is like {unknown}: give the record `probe`"));
         }
         let changing = world.log().into_iter().find(|seen| matches!(seen.method.as_str(), "PUT" | "PATCH" | "DELETE"));

@@ -66,7 +66,7 @@ impl exports::crossdock::plugin::lifecycle::Guest for Guest {
         Ok(Abilities {
             re_reads: false,
             pure: false,
-            idempotency: Idempotency::NativeKey,
+            idempotency: if is("probe-changes") { Idempotency::Probe } else { Idempotency::NativeKey },
             atomicity: Atomicity::PerRecord,
             compensates: true,
         })
@@ -245,6 +245,9 @@ impl exports::crossdock::plugin::compensate::Guest for Guest {
 impl exports::crossdock::plugin::probe::Guest for Guest {
     fn probe(batch: exports::crossdock::plugin::probe::Batch, _: Column) -> Result<Probed, CallError> {
         let records = batch.handles.len();
+        if is("probe-changes") {
+            let _ = send("PUT", "http://books.test/entries/asked", None, &[], batch.handles[0]);
+        }
         let failures = batch.handles.iter();
         let failures =
             failures.map(|handle| RecordFailure { handle: *handle, failure: failure("no", "cannot be asked") });

@@ -11,6 +11,7 @@ use exports::crossdock::plugin::describe::{Description, Role};
 use exports::crossdock::plugin::lifecycle::{Abilities, Atomicity, Idempotency};
 use exports::crossdock::plugin::source::{Limits, More, Page};
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher as _, RandomState};
 
 #[used]
 #[unsafe(link_section = "crossdock:contract")]
@@ -86,6 +87,10 @@ fn column(values: impl IntoIterator<Item = String>) -> Column {
     column
 }
 
+fn id(number: usize) -> String {
+    if is("ids-by-chance") { format!("{:x}", RandomState::new().hash_one(number)) } else { format!("record-{number}") }
+}
+
 /// How many records were given before a checkpoint.
 fn position(checkpoint: Option<Vec<u8>>) -> Result<usize, CallError> {
     if is("position-in-globals") {
@@ -115,7 +120,7 @@ impl exports::crossdock::plugin::source::Guest for Guest {
             () => after,
         };
         Ok(Page {
-            ids: column(given.clone().map(|number| format!("record-{number}"))),
+            ids: column(given.clone().map(id)),
             payloads: column(given.map(|number| format!("{{\"number\":{number}}}"))),
             attributes: vec![],
             order_keys: column([]),

@@ -105,11 +105,15 @@ impl exports::crossdock::plugin::transformer::Guest for Guest {
                 () if is("order-matters") && index > 0 => {
                     format!(",\"before\":{:?}", String::from_utf8_lossy(value(&batch.ids, index - 1)))
                 }
+                () if is("batch-matters") => format!(",\"of\":{records}"),
                 () if is("chance") => format!(",\"number\":{}", RandomState::new().hash_one(index)),
                 () => String::new(),
             };
             payloads.data.extend_from_slice(format!("{{\"got\":{payload}{more}}}").as_bytes());
             payloads.offsets.push(payloads.data.len() as u32);
+        }
+        if is("broken-contract") {
+            codes[0] = 9;
         }
         let mut handles = batch.handles;
         if is("forged-handle") {

@@ -1,39 +1,14 @@
 //! Where plugins are tried out: one sandbox, its clock, and whoever answers requests at the moment.
 
+use crate::clock::{BEGINNING, SetClock};
 use crate::request::{Reply, Seen};
-use crossdock_engine::ports::{Clock, PortFuture};
-use crossdock_model::Timestamp;
 use crossdock_sandbox::{
     Answering, Compiler, GivenAnswer, OutgoingRequest, Plugin, Sandbox, SandboxConfig, SandboxError,
 };
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// 2026-01-01T00:00:00Z.
-pub(crate) const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
-
-/// A clock that is set.
-#[derive(Debug)]
-pub(crate) struct SetClock(AtomicI64);
-
-impl SetClock {
-    pub(crate) fn set(&self, to: Timestamp) {
-        self.0.store(to.0, Ordering::Relaxed);
-    }
-}
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
-
-    fn sleep_until(&self, _: Timestamp) -> PortFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}
 
 /// Who answers requests: a script of exchanges, or a system that is thought of.
 pub(crate) trait Service: Send + Sync {
@@ -65,15 +40,15 @@ impl Answering for Switch {
 }
 
 /// One sandbox with its clock. One case at a time is on it.
-pub(crate) struct Stage {
+pub(crate) struct Bench {
     sandbox: Sandbox,
     pub(crate) clock: Arc<SetClock>,
     switch: Arc<Switch>,
 }
 
-impl Stage {
+impl Bench {
     pub(crate) fn new(compiler: Compiler) -> Result<Self, SandboxError> {
-        let clock = Arc::new(SetClock(AtomicI64::new(BEGINNING.0)));
+        let clock = Arc::new(SetClock::new(BEGINNING));
         let switch = Arc::new(Switch::default());
         let config = SandboxConfig {
             compiler,

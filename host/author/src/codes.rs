@@ -19,5 +19,8 @@ codes! {
     "build-tool-failed",
     "build-tool-missing",
     "build-tool-too-old",
+    "new-exists",
+    "new-file",
+    "new-name",
     "wit-unreadable",
 }

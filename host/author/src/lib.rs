@@ -7,9 +7,11 @@
 pub mod build;
 mod codes;
 mod language;
+pub mod new;
 pub mod wit;
 
 pub use build::{BuildError, Built, build, keep_schema};
 pub use codes::CODES;
 pub use crossdock_model::{Code, ErrorClass, Explained};
 pub use language::Language;
+pub use new::{Created, NewError, Role, create};

@@ -6,8 +6,8 @@ mod verbs;
 pub(crate) use choice::{Consent, Filter, Part, Which};
 pub(crate) use verbs::{
     ApproveArgs, BackupArg, BackupArgs, BuildArgs, DecideArgs, EventsArgs, ExplainArgs, FailuresArgs, InspectArgs,
-    ProbeArgs, PruneArgs, RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs, RestoreArgs, ResumeArgs,
-    ResyncArgs, RollbackListArgs, RouteArg, RunsArgs, TestArgs, WitCheckArgs,
+    NewArgs, ProbeArgs, PruneArgs, RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs, RestoreArgs,
+    ResumeArgs, ResyncArgs, RollbackListArgs, RouteArg, RunsArgs, TestArgs, WitCheckArgs,
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -51,6 +51,7 @@ Decide which plugins run:
   plugin inspect PLUGIN   What a plugin says of itself, and what it costs
 
 Write plugins:
+  new ROLE NAME           Begin a plugin: a folder that builds at once
   plugin build [DIR]      Build a plugin with its language's own tools
   plugin test PLUGIN      Run a plugin's cases, and play a hostile host with it
   wit check OLD NEW       Whether plugins of one version of the contract go on with another
@@ -170,6 +171,11 @@ pub(crate) enum Verb {
     /// Connectors: sources and destinations
     #[command(subcommand, arg_required_else_help = true)]
     Connectors(Connectors),
+    /// Begin a plugin: a folder that builds at once
+    ///
+    /// With a unit test, cases, a README, and a copy of the kit of its language, as the kits are on no registry yet.
+    /// Nothing that is there is overwritten.
+    New(NewArgs),
     /// Plugins
     #[command(subcommand, arg_required_else_help = true)]
     Plugin(Plugin),
@@ -366,6 +372,10 @@ mod tests {
         check("crossdock plugin release r ship --reason fixed", Ok("Plugin(Release"));
         check("crossdock connectors check r.toml", Ok("Connectors(Check"));
         check("crossdock plugin inspect p.wasm", Ok("Plugin(Inspect"));
+        check("crossdock new source lines --lang rust", Ok("language: Rust, into: \".\""));
+        check("crossdock new sauce lines --lang rust", Err("source, transformer, destination"));
+        check("crossdock new source lines --lang cobol", Err("rust, js, python"));
+        check("crossdock new source lines", Err("--lang"));
         check("crossdock plugin build", Ok("dir: \".\""));
         check("crossdock plugin build p", Ok("dir: \"p\""));
         check("crossdock plugin test p.wasm --cases c", Ok("cases: Some(\"c\")"));

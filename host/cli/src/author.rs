@@ -1,6 +1,6 @@
-//! What authors of plugins do: build one; and what those who look after the contract do: compare two versions.
+//! What authors of plugins do: begin one, build one; and what those who look after the contract do: compare two versions.
 
-use crate::args::{BuildArgs, WitCheckArgs};
+use crate::args::{BuildArgs, NewArgs, WitCheckArgs};
 use crate::fail::Fail;
 use crate::out::Out;
 use crate::text::{bytes, clean, clean_lines, quote};
@@ -20,6 +20,28 @@ impl Fail {
             fix: error.fix().unwrap_or_default(),
         }
     }
+}
+
+/// Lays out a new plugin.
+///
+/// # Errors
+/// The name will not do, there is something of that name, or it cannot be written.
+pub(crate) fn new(out: &Out, args: &NewArgs) -> Result<(), Fail> {
+    let created = crossdock_author::create(args.role, &args.name, args.language, &args.into);
+    let created = created.map_err(|error| Fail::author(&error))?;
+    if out.json {
+        return out.document(&json!({ "dir": created.dir, "files": created.files, "next": created.next }));
+    }
+    let dir = created.dir.strip_prefix(".").unwrap_or(&created.dir).display().to_string();
+    let mut text = format!("{} is begun: a {} in {}\n\n", out.paint.bold(&args.name), args.role, args.language);
+    for file in &created.files {
+        let _ = writeln!(text, "  {}", clean(&format!("{dir}/{}", file.display())));
+    }
+    let _ = writeln!(text, "\n{}\n  cd {}", out.paint.bold("Next:"), quote(&dir));
+    for command in &created.next {
+        let _ = writeln!(text, "  {command}");
+    }
+    out.text(&text)
 }
 
 /// Builds a plugin, and lets the host say what came of it.
@@ -79,7 +101,8 @@ fn page(out: &Out, report: &PluginReport, schema: &Path) -> String {
         let _ = writeln!(text, "  {} {value}", out.paint.dim(&format!("{name:<12}")));
     }
     let _ = writeln!(text, "\n{}", out.paint.bold("Next:"));
-    let _ = writeln!(text, "  crossdock plugin inspect {}", quote(&shown(&report.path)));
+    let file = quote(&shown(&report.path));
+    let _ = writeln!(text, "  crossdock plugin test {file}\n  crossdock plugin inspect {file}");
     text
 }
 

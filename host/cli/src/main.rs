@@ -79,6 +79,9 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
     if let Verb::Explain(args) = &cli.verb {
         return look::explain(out, args.code.as_deref()).map(|()| 0);
     }
+    if let Verb::New(args) = &cli.verb {
+        return author::new(out, args).map(|()| 0);
+    }
     if let Verb::Wit(Wit::Check(args)) = &cli.verb {
         return author::compare(out, args);
     }
@@ -113,6 +116,7 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
         Verb::Plugin(Plugin::Release(args)) => look::release(out, &host, args).await?,
         Verb::Wit(Wit::Check(args)) => return author::compare(out, args),
         Verb::Explain(args) => look::explain(out, args.code.as_deref())?,
+        Verb::New(args) => author::new(out, args)?,
         Verb::Ledger(verb) => return upkeep::ledger(out, &host, verb).await,
         Verb::Verify => return look::verify(out, &host),
     }

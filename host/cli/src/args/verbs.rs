@@ -3,6 +3,7 @@
 use super::choice::{Consent, Filter, Part, Which, reason, record_id};
 use clap::Args;
 use crossdock::{PluginName, RecordId, RouteName, RunId, StepName};
+use crossdock_author::{Language, Role};
 use std::path::PathBuf;
 
 /// A route.
@@ -162,6 +163,22 @@ pub(crate) struct ResumeArgs {
     /// Why; goes into the event log. Example: --reason "the payment service is back"
     #[arg(long, value_name = "TEXT", value_parser = reason, default_value = "resumed by an operator")]
     pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// What it is: source, transformer or destination. Example: crossdock new transformer big-orders --lang rust
+    #[arg(value_name = "ROLE")]
+    pub(crate) role: Role,
+    /// Its name: 1 to 64 of `a-z`, `0-9` and `-`. Example: big-orders
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// What it is written in: rust, js (JavaScript or TypeScript) or python. Example: --lang js
+    #[arg(long = "lang", value_name = "LANGUAGE")]
+    pub(crate) language: Language,
+    /// Where its folder is made; here unless told. Example: --in plugins
+    #[arg(long = "in", value_name = "DIR", default_value = ".")]
+    pub(crate) into: PathBuf,
 }
 
 #[derive(Debug, Args)]

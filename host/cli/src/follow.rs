@@ -48,7 +48,7 @@ pub(crate) async fn follow(running: Running, out: &Out) -> Result<RunReport, Fai
                 canceller.cancel();
                 display.say("Stopping in good order: what is under way is finished and written down. Ctrl-C again stops at once.");
             }
-            _ = look.tick() => display.show(&progress.borrow(), Instant::now()),
+            _ = look.tick() => display.show(&progress.now(), Instant::now()),
         }
     }
 }

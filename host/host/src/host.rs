@@ -13,7 +13,7 @@ use crossdock_engine::plan::Entry;
 use crossdock_engine::ports::{Abilities, Atomicity, CallError, Cause, Clock, Idempotency, Ledger};
 use crossdock_ledger::{LedgerReader, LedgerStore, OpenOptions, Quarantined, VerifyReport, Violation};
 use crossdock_model::{ErrorClass, Failure, RouteName, StepName};
-use crossdock_route::Route;
+use crossdock_route::{Route, RouteFile};
 use crossdock_sandbox::{CompileLimits, Compiler, Sandbox, SandboxConfig};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -54,6 +54,13 @@ pub struct Host {
     ledger: Mutex<Option<LedgerStore>>,
     connectors: Connectors,
     routes: RoutesInUse,
+}
+
+/// A route as it is given.
+#[derive(Clone, Copy)]
+enum Given<'a> {
+    File(&'a Path),
+    Text(&'a str),
 }
 
 /// What a route is, once it was checked.
@@ -159,15 +166,29 @@ impl Host {
     /// When the route has mistakes, its source says that it cannot be used, one of its plugins is quarantined, a run
     /// of it is under way, or the ledger cannot be opened. Nothing was read or written then.
     pub async fn run(&self, route: &Path) -> Result<Running, Error> {
+        self.run_given(Given::File(route)).await
+    }
+
+    /// As [`Host::run`], of a route that stands in no file: `text` is what would stand there. It needs a project, whose
+    /// plugins it names; paths in it begin at the project's folder. A resync of its records takes the definition that is
+    /// recorded ([`Definition::Recorded`](crate::Definition::Recorded)).
+    ///
+    /// # Errors
+    /// As [`Host::run`]; and when the host has no project.
+    pub async fn run_text(&self, text: &str) -> Result<Running, Error> {
+        self.run_given(Given::Text(text)).await
+    }
+
+    async fn run_given(&self, route: Given<'_>) -> Result<Running, Error> {
         // First without the ledger, so that a route with mistakes leaves nothing behind.
-        let mut loaded = self.load(route, None).await?;
+        let mut loaded = self.load_given(route, None).await?;
         let turn = self.routes.take(loaded.route.name())?;
         if let Err(error) = loaded.source.check().await.answer {
             return Err(source_refuses(&loaded, &error));
         }
         let ledger = self.ledger()?;
         if self.has_state(&loaded, &ledger).await? {
-            loaded = self.load(route, Some(&ledger)).await?;
+            loaded = self.load_given(route, Some(&ledger)).await?;
         }
         let max_batch = loaded.source.abilities().max_batch;
         self.begin(loaded, Entry::Source { max_batch }, Cause::Manual, turn).await
@@ -228,6 +249,15 @@ impl Host {
         self.load_into(project, read_route(route)?, Some(route), ledger).await
     }
 
+    async fn load_given(&self, given: Given<'_>, ledger: Option<&LedgerStore>) -> Result<Loaded, Error> {
+        match given {
+            Given::File(path) => self.load(path, ledger).await,
+            Given::Text(text) => {
+                self.load_into(self.project()?, RouteFile::parse("the route", text)?, None, ledger).await
+            }
+        }
+    }
+
     /// As [`Host::load`], of a route that was read before, from a file or from the ledger.
     pub(crate) async fn load_into(
         &self,
@@ -263,7 +293,7 @@ impl Host {
     ) -> Result<Running, Error> {
         self.refuse_quarantined(&loaded)?;
         loaded.unlocked.add().await?;
-        Ok(start(&*self.sandbox()?, loaded, entry, cause, Arc::new(self.ledger()?), turn))
+        Ok(start(&*self.sandbox()?, loaded, entry, cause, self.ledger()?, turn))
     }
 
     /// Refuses to work with a plugin that committed too many faults in this route.

@@ -36,6 +36,7 @@ mod settings;
 mod sharing;
 mod spec;
 mod upkeep;
+mod watch;
 mod world;
 
 pub use approval::{Approval, Approve, ProjectPlugin, Standing};
@@ -68,3 +69,4 @@ pub use run::{Canceller, HandlerReport, RunReport, Running, StepReport};
 pub use schema::SettingReport;
 pub use secrets::{redact, redact_bytes, redact_json};
 pub use upkeep::{PruneClass, PrunePlan};
+pub use watch::{Events, Watch};

@@ -2,14 +2,16 @@
 
 use crate::error::Error;
 use crate::load::{Loaded, LoadedStep};
-use crate::secrets::clean_failure;
+use crate::secrets::{clean_failure, everything};
 use crate::sharing::RouteTurn;
 use crate::spec::{handler_ports, run_spec};
+use crate::watch::{Events, Watch};
 use crate::world::{SystemClock, new_run_id};
 use crossdock_engine::driver::{self, Ports, RunReport as EngineReport};
 use crossdock_engine::machine::Progress;
 use crossdock_engine::plan::Entry;
-use crossdock_engine::ports::{Cause, Clock, Ledger, RunStart};
+use crossdock_engine::ports::{Cause, Clock, RunStart};
+use crossdock_ledger::LedgerStore;
 use crossdock_model::{ErrorClass, RouteName, RunId, RunStatus, Status};
 use crossdock_route::LockedPlugin;
 use crossdock_sandbox::{Sandbox, SandboxError};
@@ -22,12 +24,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
 /// A run under way. Dropping it stops the run as a crash would; use [`Running::cancel`] to stop it in good order.
-#[derive(Debug)]
 pub struct Running {
     run: RunId,
     expected: Option<u64>,
     locked: Vec<LockedPlugin>,
     progress: watch::Receiver<Progress>,
+    ledger: LedgerStore,
     cancel: Canceller,
     task: Task,
 }
@@ -38,9 +40,9 @@ type Ended = Result<Result<RunReport, Error>, SandboxError>;
 /// Ends when it is dropped.
 struct Task(Pin<Box<dyn Future<Output = Ended> + Send>>);
 
-impl fmt::Debug for Task {
+impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Task")
+        f.debug_struct("Running").field("run", &self.run).field("expected", &self.expected).finish_non_exhaustive()
     }
 }
 
@@ -63,10 +65,20 @@ impl Running {
         &self.locked
     }
 
-    /// How it is getting on; the receiver sees a new value after every change.
+    /// How it is getting on, also beside [`Running::finish`].
     #[must_use]
-    pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.clone()
+    pub fn progress(&self) -> Watch {
+        Watch::new(self.progress.clone())
+    }
+
+    /// What it writes into the event log, from its beginning, also beside [`Running::finish`]. Holds none of the
+    /// project's secrets.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn events(&self) -> Result<Events, Error> {
+        let reader = self.ledger.reader()?.showing(everything());
+        Ok(Events::new(reader, self.run.clone(), self.progress.clone()))
     }
 
     /// Asks it to stop: what is under way is finished and written down, nothing more is begun, and what the route
@@ -234,7 +246,7 @@ pub(crate) fn start(
     loaded: Loaded,
     entry: Entry,
     cause: Cause,
-    ledger: Arc<dyn Ledger>,
+    ledger: LedgerStore,
     turn: RouteTurn,
 ) -> Running {
     let run = new_run_id();
@@ -260,7 +272,7 @@ pub(crate) fn start(
         handlers: handler_ports(&loaded),
         source: from_source.then_some(loaded.source),
         steps: loaded.steps.into_iter().map(|step| step.port).collect(),
-        ledger,
+        ledger: Arc::new(ledger.clone()),
         clock: Arc::new(SystemClock),
     };
     let (engine, cancelled) = watch::channel(false);
@@ -271,7 +283,7 @@ pub(crate) fn start(
         let _turn = turn;
         Ok(RunReport::of(route, driver::run(spec, start, ports, cancelled, report_progress).await?))
     });
-    Running { run, expected, locked, progress, cancel, task: Task(task) }
+    Running { run, expected, locked, progress, ledger, cancel, task: Task(task) }
 }
 
 #[cfg(test)]

@@ -77,8 +77,8 @@ impl Neighbour {
         let (say, latest) = watch::channel(0);
         let (mut progress, noted) = (running.progress(), Arc::clone(&seen));
         let watching = tokio::spawn(async move {
-            while progress.changed().await.is_ok() {
-                let through = progress.borrow_and_update().counts.get(Status::Ok);
+            while let Some(progress) = progress.changed().await {
+                let through = progress.counts.get(Status::Ok);
                 let through = u64::try_from(through).unwrap_or(0);
                 noted.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), through));
                 say.send_replace(through);

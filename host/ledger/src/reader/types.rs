@@ -365,6 +365,14 @@ pub struct LoggedEvent {
     pub event: Event,
 }
 
+impl LoggedEvent {
+    /// Where the events behind this one begin, oldest first: also those that are not written yet.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor(Place::Event(i64::try_from(self.number).unwrap_or(i64::MAX)))
+    }
+}
+
 /// A run in short.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunSummary {

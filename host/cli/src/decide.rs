@@ -101,7 +101,7 @@ pub(crate) fn rollbacks(out: &Out, host: &Host, args: &RollbackListArgs) -> Resu
 
 fn rollback_table(out: &Out, found: &[RollbackStanding], failed: bool) -> String {
     let mut table = out.table(&["route", "id", "status", "still to be undone", "since", "code", "message"]);
-    for RollbackStanding { record, to_undo } in found {
+    for RollbackStanding { record, to_undo, .. } in found {
         let chain: Vec<String> = to_undo.iter().map(one_to_undo).collect();
         table.add(vec![
             Cell::new(record.route.as_str()),
@@ -241,7 +241,7 @@ fn shown(out: &Out, selection: &Selection) -> String {
 
 /// Shows what was decided, and the run that undoes what is to be undone. Gives the exit code.
 async fn undo(out: &Out, host: &Host, undoing: Undoing) -> Result<u8, Fail> {
-    let Undoing { decided, running } = undoing;
+    let Undoing { decided, running, .. } = undoing;
     let Some(running) = running else { return tell(out, &decided).map(|()| 0) };
     if !out.json && !decided.is_empty() {
         out.text(&decided_text(out, &decided))?;

@@ -150,7 +150,7 @@ fn numbers(out: &mut String, report: &RunReport, paint: Paint) {
 
 /// What the handlers did, if the route has any.
 fn handlers(out: &mut String, report: &RunReport, paint: Paint) {
-    let HandlerReport { done, given_up, waiting } = report.handlers;
+    let HandlerReport { done, given_up, waiting, .. } = report.handlers;
     let numbers = [
         (done, "called", Mood::Plain),
         (given_up, "given up", Mood::Bad),

@@ -46,6 +46,7 @@ impl Standing {
 
 /// A plugin of the project, or of its lock.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct ProjectPlugin {
     /// Its name in the project.
     pub name: PluginName,
@@ -67,6 +68,7 @@ pub struct ProjectPlugin {
 
 /// Files that would be let in and entries that would be removed, as they were shown. Named by a hash.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Approval {
     /// Names what would be written into the lock, and in place of what.
     pub hash: String,

@@ -55,6 +55,7 @@ impl Purpose {
 
 /// Records of one route as they stood when they were chosen.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Selection {
     /// Names exactly these records as they stand. Another hash: the choice fits others by now, or one has changed.
     pub hash: String,
@@ -71,6 +72,7 @@ pub struct Selection {
 
 /// A record that was chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Chosen {
     /// The record.
     pub id: RecordId,

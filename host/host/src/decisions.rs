@@ -28,6 +28,7 @@ pub enum Resolution {
 
 /// What became of records that were cancelled, or whose rollback is resumed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Undoing {
     /// The records and where they stand by the decision.
     pub decided: Vec<Decided>,
@@ -37,6 +38,7 @@ pub struct Undoing {
 
 /// A record whose rollback is under way or failed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RollbackStanding {
     /// The record.
     pub record: RecordSummary,

@@ -65,6 +65,7 @@ enum Given<'a> {
 
 /// What a route is, once it was checked.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct CheckReport {
     /// Its name.
     pub route: String,
@@ -76,6 +77,7 @@ pub struct CheckReport {
 
 /// A plugin at its place in a route.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct PlaceReport {
     /// The step, `source`, or a handler's place like `ship.on_failure`.
     pub step: StepName,
@@ -89,6 +91,7 @@ pub struct PlaceReport {
 
 /// Whether a connector can be used now.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct ConnectorReport {
     /// The step, `source`, or a handler's place like `ship.on_failure`.
     pub step: StepName,

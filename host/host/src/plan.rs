@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 /// What a resync would do: frozen, and named by a hash.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct ResyncPlan {
     /// Names the plan. Applying it is refused once the route, one of its plugins or one of the records has changed.
     pub hash: String,
@@ -29,6 +30,7 @@ pub struct ResyncPlan {
 
 /// One record of a plan.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct PlannedRecord {
     /// The record.
     pub id: RecordId,

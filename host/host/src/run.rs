@@ -127,6 +127,7 @@ impl Canceller {
 
 /// How a run ended.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct RunReport {
     /// The run.
     pub run: RunId,
@@ -162,6 +163,7 @@ pub struct RunReport {
 
 /// What the handlers of a route did beside a run and after it. None of it changes what became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct HandlerReport {
     /// Calls that were to be made and went well.
     pub done: u64,
@@ -173,6 +175,7 @@ pub struct HandlerReport {
 
 /// How a step fared in a run.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct StepReport {
     /// The step.
     pub step: crossdock_model::StepName,

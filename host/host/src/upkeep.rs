@@ -13,6 +13,7 @@ use std::path::Path;
 
 /// What pruning would remove, class by class.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct PrunePlan {
     /// The classes, in the order in which they are pruned.
     pub classes: Vec<PruneClass>,

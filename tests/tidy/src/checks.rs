@@ -3,6 +3,7 @@
 pub mod codes;
 pub mod crates;
 pub mod edges;
+pub mod faces;
 pub mod links;
 pub mod modules;
 pub mod places;

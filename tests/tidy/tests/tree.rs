@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use crossdock_tidy::checks::{codes, crates, edges, links, modules, places, produced, sizes, words};
+use crossdock_tidy::checks::{codes, crates, edges, faces, links, modules, places, produced, sizes, words};
 use crossdock_tidy::{Finding, Tree};
 
 static TREE: LazyLock<Tree> = LazyLock::new(|| {
@@ -73,6 +73,11 @@ fn error_codes_have_pages() {
 #[test]
 fn error_codes_are_produced_by_tests() {
     check("codes that no test produces", produced::produced_codes(&TREE, produced::EXCEPTIONS));
+}
+
+#[test]
+fn the_library_shows_types_of_its_own() {
+    check("types of others in the library", faces::foreign_types(&TREE));
 }
 
 #[test]

@@ -29,6 +29,7 @@ __all__ = [
     "Request",
     "Response",
     "SecretText",
+    "Value",
     "basic",
     "bearer",
     "begin",

@@ -20,6 +20,9 @@ const WIT: [(&str, &str); 3] = [
     ("plugin.wit", include_str!("../../../../../wit/plugin.wit")),
 ];
 
+/// The world of an engine: several of the contract's in one, since componentize-py takes one only.
+const WORLD: &str = "python-engine";
+
 pub(super) const PIP: Tool = Tool {
     program: "python3",
     what: "pip, which fetches packages of Python,",
@@ -43,10 +46,12 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// The worlds of the contract that it fills together.
-    fn worlds(&self) -> Vec<String> {
+    /// The world that it fills, in the words of the contract's package.
+    fn world(&self) -> String {
         let role = format!("{}-plugin", self.role);
-        std::iter::once(role).chain(self.abilities.iter().map(|it| format!("{it}-ability"))).collect()
+        let worlds = std::iter::once(role).chain(self.abilities.iter().map(|it| format!("{it}-ability")));
+        let included: String = worlds.map(|world| format!(" include {world};")).collect();
+        format!("world {WORLD} {{{included} }}\n")
     }
 
     /// The name of its file, which changes with everything that it is made of.
@@ -107,17 +112,17 @@ fn make(wanted: &Wanted<'_>, tools: &Tools<'_>, home: &Path, path: &Path) -> Res
     let folder = tempfile::tempdir_in(home).map_err(BuildError::file("making a folder in", home))?;
     let wit = folder.path().join("wit");
     fs::create_dir(&wit).map_err(BuildError::file("making", &wit))?;
-    for (name, text) in WIT {
+    let world = wanted.world();
+    for (name, text) in WIT.into_iter().chain([("engine.wit", world.as_str())]) {
         let file = wit.join(name);
         fs::write(&file, text).map_err(BuildError::file("writing", &file))?;
     }
     let made = folder.path().join("engine.wasm");
     let mut command = tools.command(python.with_file_name("componentize-py"));
     command.arg("--quiet").arg("--wit-path").arg(&wit);
-    for world in wanted.worlds() {
-        command.args(["--world", &world]);
-    }
-    command.args(["--world-module", "wit_world", "componentize", "--python-path"]).arg(wanted.kit.join("engine"));
+    command
+        .args(["--world", WORLD, "--world-module", "wit_world", "componentize", "--python-path"])
+        .arg(wanted.kit.join("engine"));
     command.arg("--python-path").arg(wanted.kit).args(["crossdock_engine", "--output"]).arg(&made);
     // It would look for packages of the environment that the author happens to be in.
     command.env_remove("VIRTUAL_ENV");

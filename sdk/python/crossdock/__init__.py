@@ -22,6 +22,7 @@ A plugin is one class with a role, in the module that ``pyproject.toml`` names u
 everywhere: one outcome a record; a failure is for the person who has to act; an instance can end between any two calls.
 """
 
+from . import control, http, log, metrics, rest, secrets, state
 from .describe import Atomicity, Idempotency, Want, want_http, want_read_dir, want_secret, want_write_dir
 from .failure import CallError, ErrorKind, Failure, Reject, Retry, Unauthorized, Unknown, Untouched
 from .record import Batch, Record
@@ -65,7 +66,14 @@ __all__ = [
     "Untouched",
     "Want",
     "Written",
+    "control",
+    "http",
+    "log",
+    "metrics",
+    "rest",
+    "secrets",
     "setting",
+    "state",
     "want_http",
     "want_read_dir",
     "want_secret",

@@ -99,6 +99,8 @@ def plan(entry: str, libraries: list[str]) -> dict[str, object]:
         own = next((at for at, line in enumerate(lines) if f'"{here}' in line), 1)
         _end("Traceback (most recent call last):\n" + "".join(lines[own:]).replace(f"{here}/", ""))
     uses = gathered.uses & set(_HOST)
+    if "rest" in gathered.uses:
+        uses.add("http")
     if _plugin.role_of(kind) == "destination":
         # The loop around `write` looks at the clock.
         uses.add("control")

@@ -20,6 +20,9 @@ const WIT: [(&str, &str); 3] = [
     ("plugin.wit", include_str!("../../../../../wit/plugin.wit")),
 ];
 
+/// The folders of the kit that go into an engine: what tests and tools use stays outside.
+const KIT: [&str; 3] = ["crossdock", "crossdock/roles", "engine"];
+
 /// The world of an engine: several of the contract's in one, since componentize-py takes one only.
 const WORLD: &str = "python-engine";
 
@@ -54,6 +57,18 @@ impl Wanted<'_> {
         format!("world {WORLD} {{{included} }}\n")
     }
 
+    /// What goes into it of the kit: places below its folder, and texts.
+    fn modules(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, BuildError> {
+        let mut found = Vec::new();
+        for folder in KIT {
+            for file in modules(&self.kit.join(folder))? {
+                let text = fs::read(&file).map_err(BuildError::file("reading", &file))?;
+                found.push((file.strip_prefix(self.kit).unwrap_or(&file).to_path_buf(), text));
+            }
+        }
+        Ok(found)
+    }
+
     /// The name of its file, which changes with everything that it is made of.
     fn file_name(&self) -> Result<String, BuildError> {
         let mut hash = blake3::Hasher::new();
@@ -66,11 +81,9 @@ impl Wanted<'_> {
             add(name.as_bytes());
             add(text.as_bytes());
         }
-        for folder in ["crossdock", "crossdock/roles", "engine"] {
-            for file in modules(&self.kit.join(folder))? {
-                add(file.strip_prefix(self.kit).unwrap_or(&file).as_os_str().as_encoded_bytes());
-                add(&fs::read(&file).map_err(BuildError::file("reading", &file))?);
-            }
+        for (place, text) in self.modules()? {
+            add(place.as_os_str().as_encoded_bytes());
+            add(&text);
         }
         let key = hash.finalize().to_hex();
         let kind: Vec<&str> = std::iter::once(self.role).chain(self.abilities.iter().map(String::as_str)).collect();
@@ -117,13 +130,21 @@ fn make(wanted: &Wanted<'_>, tools: &Tools<'_>, home: &Path, path: &Path) -> Res
         let file = wit.join(name);
         fs::write(&file, text).map_err(BuildError::file("writing", &file))?;
     }
+    // A copy: the interpreter leaves compiled code beside what it reads.
+    let kit = folder.path().join("kit");
+    for (place, text) in wanted.modules()? {
+        let file = kit.join(place);
+        let within = file.parent().unwrap_or(&kit);
+        fs::create_dir_all(within).map_err(BuildError::file("making", within))?;
+        fs::write(&file, text).map_err(BuildError::file("writing", &file))?;
+    }
     let made = folder.path().join("engine.wasm");
     let mut command = tools.command(python.with_file_name("componentize-py"));
     command.arg("--quiet").arg("--wit-path").arg(&wit);
     command
         .args(["--world", WORLD, "--world-module", "wit_world", "componentize", "--python-path"])
-        .arg(wanted.kit.join("engine"));
-    command.arg("--python-path").arg(wanted.kit).args(["crossdock_engine", "--output"]).arg(&made);
+        .arg(kit.join("engine"));
+    command.arg("--python-path").arg(&kit).args(["crossdock_engine", "--output"]).arg(&made);
     // It would look for packages of the environment that the author happens to be in.
     command.env_remove("VIRTUAL_ENV");
     tools.run("making the Python engine", COMPONENTIZE_PY, command)?;

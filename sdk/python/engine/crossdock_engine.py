@@ -34,15 +34,16 @@ import zlib
 
 import wit_world.exports as exports
 import wit_world.imports as imports
+import wit_world.imports.control
+import wit_world.imports.http
+import wit_world.imports.log
+import wit_world.imports.metrics
+import wit_world.imports.secrets
+import wit_world.imports.state
+import wit_world.imports.types  # noqa: F401
 from componentize_py_types import Err
 
 import crossdock
-import crossdock.control
-import crossdock.http
-import crossdock.log
-import crossdock.metrics
-import crossdock.secrets
-import crossdock.state
 from crossdock import _host, _plugin
 from crossdock._column import Attribute, Column, PackedBatch
 from crossdock.roles import base, destination, probe, source, transformer, undo

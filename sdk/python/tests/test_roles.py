@@ -57,6 +57,8 @@ class Transform(Transformer[None]):
                 raise Retry("later", "not now", retry_after_ms=7)
             case "lost":
                 raise HttpError("no-answer", "cut")
+            case "full":
+                state.put("key", b"x" * (65 << 10))
             case "bug":
                 raise KeyError("bug")
             case "unwritable":
@@ -144,6 +146,7 @@ class Test(unittest.TestCase):
         check("reject", "rejected", code="no")
         check("retry", "retryable", code="later")
         check("lost", "retryable", code="http-no-answer")
+        check("full", "rejected", code="state-too-large")
         check("nothing", "rejected", code="no-output")
         check("unwritable", "rejected", code="not-json")
         with self.assertRaises(KeyError):

@@ -10,6 +10,7 @@ from .. import shape
 from ..describe import Want
 from ..failure import CallError, ErrorKind, Failure, NotSuccessful, Reject, Retry, Unauthorized, Unknown, Untouched
 from ..http import HttpError
+from ..state import StateError
 
 S = TypeVar("S")
 
@@ -94,6 +95,8 @@ def meant(error: Exception) -> NotSuccessful | Untouched | None:
         if error.may_have_been_sent:
             return Unknown(error.failure)
         return Retry(error.failure) if error.reason == "not-connected" else Reject(error.failure)
+    if isinstance(error, StateError):
+        return Reject(error.code, str(error))
     if isinstance(error, CallError):
         kinds = {ErrorKind.UNAVAILABLE: Retry, ErrorKind.UNAUTHORIZED: Unauthorized, ErrorKind.NOT_GRANTED: Unauthorized}
         return kinds.get(error.kind, Reject)(error.failure)

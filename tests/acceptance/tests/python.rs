@@ -286,7 +286,7 @@ grants = { dirs = [{ host = "out", guest = "/out", write = true }] }
     for foreign in ["crossdock_engine", "/0/", "/1/", "roles/transformer", "abort", "target/python"] {
         assert!(!wrong.stdout.contains(foreign), "{foreign} stands in {}", wrong.stdout);
     }
-    failed("opens")?.exits(0).says(&["PermissionError: '/etc/passwd'", "want_read_dir", "File \"plugin.py\", line 10"]);
+    let _ = failed("opens")?.exits(0).says(&["PermissionError: '/etc/passwd'", "want_read_dir", "File \"plugin.py\", line 10"]);
     Ok(())
 }
 
@@ -295,7 +295,7 @@ fn what_is_wrong_with_a_plugin_is_told_before_it_is_built() -> Result<()> {
     let Some(author) = Author::begin("wrong")? else { return Ok(()) };
     let check = |name: &str, module: &str, parts: &[&str]| -> Result<()> {
         let folder = author.plugin(name, &[("plugin.py", module)])?;
-        author.crossdock(&["plugin", "build"], &folder)?.exits(2).says(parts);
+        let _ = author.crossdock(&["plugin", "build"], &folder)?.exits(2).says(parts);
         Ok(())
     };
     check("empty", "", &["must have one class that is a Source, a Transformer or a Destination"])?;

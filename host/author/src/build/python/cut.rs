@@ -488,3 +488,6 @@ fn core_instance(instance: &Instance<'_>) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

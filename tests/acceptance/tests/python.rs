@@ -10,9 +10,13 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::time::Duration;
 
 /// Says that tests must not go without the tools that authors of plugins use.
 const REQUIRED: &str = "CROSSDOCK_AUTHOR_TOOLS";
+
+/// How long one command may take: three engines on a machine with much else to do.
+const BUILD_TIME_MAX: Duration = Duration::from_secs(1_200);
 
 /// What is not copied: what tools make.
 const MADE_BY_TOOLS: &[&str] = &["__pycache__", "dist", ".mypy_cache"];
@@ -61,7 +65,10 @@ impl Author {
     fn finish(&self, mut command: process::Command, folder: &Path) -> Result<Outcome> {
         let tools = workspace_root().join("target/python/tools");
         command.current_dir(folder).env("CROSSDOCK_TOOLS", tools).env("PYTHONDONTWRITEBYTECODE", "1");
-        Command::start(&mut command)?.finish()
+        let mut started = Command::start(&mut command)?;
+        // The first build of all makes engines, for which those of other tests wait.
+        started.ends_within(BUILD_TIME_MAX);
+        started.finish()
     }
 
     fn unit_tests(&self, folder: &Path) -> Result<()> {
@@ -286,7 +293,11 @@ grants = { dirs = [{ host = "out", guest = "/out", write = true }] }
     for foreign in ["crossdock_engine", "/0/", "/1/", "roles/transformer", "abort", "target/python"] {
         assert!(!wrong.stdout.contains(foreign), "{foreign} stands in {}", wrong.stdout);
     }
-    let _ = failed("opens")?.exits(0).says(&["PermissionError: '/etc/passwd'", "want_read_dir", "File \"plugin.py\", line 10"]);
+    let _ = failed("opens")?.exits(0).says(&[
+        "PermissionError: '/etc/passwd'",
+        "want_read_dir",
+        "File \"plugin.py\", line 10",
+    ]);
     Ok(())
 }
 

@@ -63,7 +63,7 @@ function stackOf(error) {
 }
 
 /** `file:line:column` in the author's source, or null if it is no line of the author's. */
-function placeOf(line, column) {
+export function placeOf(line, column) {
   const table = state.table;
   table.lines ??= decodeMappings(table.mappings);
   let found = null;

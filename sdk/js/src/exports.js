@@ -2,6 +2,7 @@
 
 import { asCallError, CallError, callErrorToWit } from "./failure.js";
 import { asAnswer } from "./guard.js";
+import { settingsOf } from "./settings.js";
 
 const NOTHING = { reReads: false, pure: false, idempotency: "none", atomicity: "best-effort", compensates: false };
 const WANTS = { http: "http", secret: "secret" };
@@ -74,7 +75,7 @@ export function expose(plugin, role, identity, crash) {
 
   const lifecycle = {
     configure: guarded(crash, (text) => {
-      const settings = JSON.parse(text);
+      const settings = settingsOf(text, plugin.settings);
       const prepared = plugin.prepare === undefined ? undefined : asAnswer("prepare", plugin.prepare(settings));
       context = { settings, prepared };
       return abilitiesOf(plugin, context);

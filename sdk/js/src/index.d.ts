@@ -59,12 +59,17 @@ export interface Plugin<Role extends "source" | "transformer" | "destination", S
 
 // ---------------------------------------------------------------------------------------------------------- records
 
-/** Something that the plugin or the host stored earlier: a checkpoint, a receipt, a value of `state`. */
+/**
+ * Something that the plugin stored earlier: a checkpoint, a receipt, a value of `state`. An older version of it may have
+ * written it: say which shape you expect. A checkpoint that has another one is refused as `checkpoint-refused`, a receipt
+ * rejected as `receipt-unreadable`.
+ */
 export interface Stored {
   readonly bytes: Uint8Array;
   /** The bytes as text. Throws if they are none. */
   readonly text: string;
-  /** The bytes as JSON. Throws if they are none. */
+  /** The bytes as JSON, of this shape. Throws if they are none. */
+  json<const S extends Shape>(shape: S): Shaped<S>;
   json<T = any>(): T;
 }
 

@@ -5,19 +5,40 @@ import { Failure } from "./failure.js";
 import { checkShape } from "./shape.js";
 import { decode } from "./utf8.js";
 
-/** What a plugin stored for itself earlier: a checkpoint, a receipt, a value of its state. */
+/**
+ * What a plugin stored for itself earlier: a checkpoint, a receipt, a value of its state. An older version of it may have
+ * written it, or somebody else: what cannot be read as it is asked for is refused by `refuse`, if there is one.
+ */
 export class Stored {
-  constructor(bytes) {
+  constructor(bytes, refuse) {
     this.bytes = bytes;
+    this.refuse = refuse;
   }
 
   get text() {
-    return decode(this.bytes);
+    return this.#read(() => decode(this.bytes));
   }
 
-  json() {
-    return JSON.parse(this.text);
+  json(shape) {
+    return this.#read(() => {
+      const value = JSON.parse(decode(this.bytes));
+      if (shape !== undefined) checkShape(value, shape);
+      return value;
+    });
   }
+
+  #read(read) {
+    try {
+      return read();
+    } catch (error) {
+      throw this.refuse === undefined ? error : this.refuse(error.message);
+    }
+  }
+}
+
+/** A receipt that nobody can read can never be undone with. */
+function receiptRefused(why) {
+  return new Failure("receipt-unreadable", `the receipt is not one of this plugin: ${why}`);
 }
 
 function notUtf8(what) {
@@ -129,7 +150,7 @@ export class UndoRecord {
   }
 
   get receipt() {
-    return this.batch.receipts.isEmpty(this.index) ? null : new Stored(this.batch.receipts.bytes(this.index));
+    return this.batch.receipts.isEmpty(this.index) ? null : new Stored(this.batch.receipts.bytes(this.index), receiptRefused);
   }
 
   get handle() {

@@ -15,7 +15,7 @@ const DEPTH_MAX = 64;
 
 function wrong(pointer, wanted, value) {
   const what = value === undefined ? "there is none" : `it is ${value === null ? "null" : Array.isArray(value) ? "a list" : typeof value}`;
-  const where = pointer === "" ? "the payload" : pointer;
+  const where = pointer === "" ? "it" : pointer;
   return new Failure("unexpected-json", `${where} should be ${wanted}, and ${what}`, { pointer: pointer === "" ? undefined : pointer });
 }
 

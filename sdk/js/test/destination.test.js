@@ -96,6 +96,8 @@ test("undoing in a fresh instance, and asking afterwards", () => {
   assert.equal(destination(define(() => {}, { compensates: true })).abilities.compensates, false);
   const written = destination(plugin).write(three);
   assert.deepEqual(outcomes(destination(plugin).compensate(written)), ["ok", "unchanged", "untouched"]);
+  const other = written.map((one) => ({ ...one, receipt: "of another plugin" }));
+  assert.deepEqual(outcomes(destination(plugin).compensate(other)), ["ok", "receipt-unreadable", "receipt-unreadable"]);
   const found = destination(plugin).probe(three);
   assert.deepEqual(found.map(({ outcome }) => outcome), ["ok", "dropped", "unknown"]);
   host.remainingMs(1);

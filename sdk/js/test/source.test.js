@@ -63,3 +63,15 @@ test("ack and check", () => {
   assert.deepEqual(acked, ["c1"]);
   assert.throws(() => source(plugin).check(), { kind: "unauthorized", code: "down" });
 });
+
+test("checkpoints of others are refused, whatever they hold", () => {
+  const plugin = define((checkpoint) => {
+    checkpoint.json({ at: "integer" });
+    return "idle";
+  });
+  for (const text of ["no JSON", "null", "[]", "{}", '{"at":"1"}']) {
+    assert.throws(() => source(plugin).read(Buffer.from(text)), { kind: "checkpoint-refused" }, text);
+  }
+  assert.throws(() => source(plugin).read(Uint8Array.of(0xff)), { kind: "checkpoint-refused" });
+  assert.equal(source(plugin).read(Buffer.from('{"at":1}')).more, "idle");
+});

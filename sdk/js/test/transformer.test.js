@@ -3,7 +3,7 @@ import { beforeEach, test } from "node:test";
 import { CallError, defineTransformer, Failure, http, reject, retry } from "../src/index.js";
 import { host, record, transformer } from "../src/testing/index.js";
 
-const define = (transform, more) => defineTransformer({ summary: "For tests.", transform, ...more });
+const define = (transform, more) => defineTransformer({ summary: "For tests.", settings: {}, transform, ...more });
 const run = (transform, ...records) => transformer(define(transform)).transform(records.length > 0 ? records : [record("1", { a: 1 })]);
 
 beforeEach(() => host.reset());
@@ -105,4 +105,40 @@ test("a request whose answer is lost makes a transformer's record wait", () => {
   check("no-answer", "retryable", "http-no-answer");
   check({ status: 500 }, "retryable", "http-500");
   check({ status: 404 }, "rejected", "http-404");
+});
+
+test("settings that do not fit the schema are refused, with the place", () => {
+  const schema = {
+    type: "object",
+    properties: {
+      base: { type: "string", pattern: "^https?://" },
+      limit: { type: "integer", minimum: 1, maximum: 9 },
+      mode: { enum: ["fast", "safe"] },
+      names: { type: "array", items: { type: "string", minLength: 1 } },
+      inner: { type: "object", properties: { on: { type: ["boolean", "null"] } }, additionalProperties: false },
+    },
+    required: ["base"],
+    additionalProperties: false,
+  };
+  const plugin = define((given, out) => out.copy(given), { settings: schema });
+  const check = (settings, pointer) => {
+    const begin = () => transformer(plugin, settings);
+    if (pointer === undefined) return begin();
+    return assert.throws(begin, ({ kind, code, failure }) => {
+      assert.deepEqual([kind, code, failure.pointer], ["invalid-settings", "invalid-settings", pointer]);
+      return true;
+    });
+  };
+  const base = "https://a.example";
+  check({ base, limit: 9, mode: "safe", names: ["a"], inner: { on: null } });
+  check([], "");
+  check({}, "/base");
+  check({ base: 7 }, "/base");
+  check({ base: "a.example" }, "/base");
+  check({ base, limt: 1 }, "/limt");
+  for (const limit of [0, 10, 1.5, "1"]) check({ base, limit }, "/limit");
+  check({ base, mode: "slow" }, "/mode");
+  check({ base, names: ["a", ""] }, "/names/1");
+  check({ base, inner: { off: true } }, "/inner/off");
+  check({ base, inner: { on: 1 } }, "/inner/on");
 });

@@ -64,6 +64,11 @@ export async function load(dir, entry) {
     await writeFile(file, outputFiles[0].contents);
     const { default: plugin } = await import(pathToFileURL(file).href);
     return plugin;
+  } catch (error) {
+    // Of where it came from only what is the author's, by the names that the author knows.
+    const own = (line) => !/^\s+at /.test(line) || line.includes(folder);
+    if (error instanceof Error) error.stack = error.stack.split("\n").filter(own).join("\n").replaceAll(`${folder}${sep}`, "");
+    throw error;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -99,7 +104,9 @@ export { exported as ${role} };
   const code = outputFiles.find(({ path }) => path.endsWith(".js")).text;
   const [output] = Object.entries(metafile.outputs).filter(([path]) => path.endsWith(".js")).map(([, output]) => output);
   const imports = output.imports.filter(({ external }) => external).map(({ path }) => path);
-  return { code: `${code}\n${table(dir, map)}`, imports: interfacesOf(imports) };
+  const given = table(dir, map);
+  const call = `globalThis.__crossdock.setSources(${given.map((part) => JSON.stringify(part)).join(",")});`;
+  return { code: `${code}\n${call}\n`, imports: interfacesOf(imports), table: given };
 }
 
 function interfacesOf(imports) {
@@ -108,8 +115,8 @@ function interfacesOf(imports) {
 }
 
 /**
- * What maps a place in the bundle to one in the author's files, as the last line of the bundle. Of the kit's own files it
- * only says that they are not the author's.
+ * What maps a place in the bundle to one in the author's files; it is handed over by the last line of the bundle. Of the
+ * kit's own files it only says that they are not the author's.
  */
 function table(dir, map) {
   const names = map.sources.map((source) => {
@@ -127,7 +134,7 @@ function table(dir, map) {
     }
     return kept;
   });
-  return `globalThis.__crossdock.setSources(${[BUNDLE, own, encodeMappings(lines)].map((part) => JSON.stringify(part)).join(",")});\n`;
+  return [BUNDLE, own, encodeMappings(lines)];
 }
 
 /** The folder of the world's files is made and thrown away around a build. */

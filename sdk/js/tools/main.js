@@ -8,6 +8,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { isAbsolute, join, normalize, resolve } from "node:path";
 import { descriptionOf } from "../src/exports.js";
+import { placeOf, setSources } from "../src/errors.js";
 import { BUNDLE, bundle, inTemporary, load } from "./bundle.js";
 import { engine } from "./runtime.js";
 import { writeWorld } from "./wit.js";
@@ -55,7 +56,7 @@ async function component(dir) {
   // What cannot be described is told now, and not by the first host that loads it.
   descriptionOf(plugin, identity);
   const exports = exportsOf(plugin);
-  const { code, imports } = await bundle(dir, entry, plugin.role, identity, exports);
+  const { code, imports, table } = await bundle(dir, entry, plugin.role, identity, exports);
   const { componentize } = await import("componentize-qjs");
   return inTemporary(async (folder) => {
     await writeWorld(folder, imports, exports);
@@ -63,9 +64,21 @@ async function component(dir) {
       const made = await componentize({ witPath: folder, world: "plugin", jsSource: code, runtimeBytes: await engine() });
       return made.component;
     } catch (error) {
-      throw new Mistake(`the plugin's modules failed when the engine loaded them: ${String(error?.message ?? error).replaceAll(BUNDLE, "the bundle")}`);
+      throw new Mistake(`the plugin's modules failed when the engine loaded them:\n${inAuthorsLines(String(error?.message ?? error), table)}`);
     }
   });
+}
+
+/** What the engine said, with the author's files and lines; what is of the kit or the engine itself is left out. */
+function inAuthorsLines(said, table) {
+  setSources(...table);
+  const place = new RegExp(`${BUNDLE.replaceAll(".", "\\.")}:(\\d+):(\\d+)`);
+  return said.replace(/^.*JavaScript module evaluation: (Error: )?/, "").trim().split("\n").flatMap((line) => {
+    const found = place.exec(line);
+    if (found === null) return /^\s+at /.test(line) ? [] : [line];
+    const own = placeOf(Number(found[1]), Number(found[2]));
+    return own === null ? [] : [line.replace(found[0], own)];
+  }).join("\n");
 }
 
 /** Mistakes in the code, as the bundler tells them: file, line, column, and the line itself. */
@@ -77,6 +90,8 @@ function bundlerMistakes(errors) {
   }).join("\n");
 }
 
+// What fails while it is loaded in Node is told in the author's lines too.
+process.setSourceMapsEnabled(true);
 const [dir = ".", out] = process.argv.slice(2);
 try {
   const bytes = await component(resolve(dir));

@@ -30,6 +30,8 @@ const MODULE = Buffer.from("0061736d01000000", "hex");
 function nativeFile() {
   const require = createRequire(import.meta.url);
   const kit = createRequire(require.resolve("componentize-qjs"));
+  // Without the names of machines that this one is connected to, which may take long to find.
+  if (process.report) process.report.excludeNetwork = true;
   const report = process.report?.getReport?.();
   const libc = process.platform === "linux" ? (report?.header?.glibcVersionRuntime === undefined ? "-musl" : "-gnu") : "";
   const abi = process.platform === "win32" ? "-msvc" : libc;

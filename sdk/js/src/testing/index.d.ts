@@ -61,7 +61,7 @@ export interface Transformed {
   failure?: SeenFailure;
 }
 
-/** A configured transformer. Settings are not checked against the schema: the host does that. */
+/** A configured transformer. Settings that do not fit the schema are refused. */
 export function transformer<S>(plugin: Plugin<"transformer", S>, settings?: S): Instance & {
   transform(records: GivenRecord[]): Transformed[];
 };

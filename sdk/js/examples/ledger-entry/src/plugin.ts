@@ -3,7 +3,7 @@
 // Does: posts each record under its idempotency key, several at once, and deletes what is to be undone.
 // May touch: the API that its settings name, over HTTP. Never: anything else.
 
-import { applied, defineDestination, http, unchanged, undone } from "@crossdock/sdk";
+import { applied, defineDestination, http, unchanged, undone, type Shaped } from "@crossdock/sdk";
 import { blamed, Books, entryId, type Entry } from "./books.ts";
 
 /** What one request may take, and so what must be left of a call's time to begin one. */
@@ -21,9 +21,7 @@ export interface Settings {
 const LINE = { customer: "string", sku: "string", quantity: "integer", cents: "integer", currency: "string" } as const;
 
 /** What is left behind to undo a record, in a fresh instance and days later. */
-interface Receipt {
-  entry: string;
-}
+const RECEIPT = { entry: "string" } as const;
 
 export default defineDestination<Settings, Books>({
   summary: "Enters lines of orders into the books through their REST API, and takes them back",
@@ -70,7 +68,7 @@ export default defineDestination<Settings, Books>({
         // 200 says that the books have had this key before. The key is ours: it was applied, and is ours to undo.
         response.orThrow({ pointer: blamed(response) });
         const entry = entryId(response);
-        const receipt: Receipt = { entry };
+        const receipt: Shaped<typeof RECEIPT> = { entry };
         return applied({ targetId: entry, receipt });
       },
     );
@@ -80,7 +78,7 @@ export default defineDestination<Settings, Books>({
     http.inParallel(
       answers,
       { inFlight: settings.in_flight ?? 4, reserveMs: REQUEST_MS },
-      (record) => books.takeBack(record.receipt?.json<Receipt>().entry ?? record.targetId),
+      (record) => books.takeBack(record.receipt?.json(RECEIPT).entry ?? record.targetId),
       (_record, response) => {
         // Undoing comes again: what is gone already is as it should be.
         if (response.status === 404 || response.status === 410) return unchanged();

@@ -44,7 +44,7 @@ export default defineDestination({
   /** May be called twice for the same record: what is gone already is fine. */
   compensate(_records, answers, { settings }) {
     answers.oneByOne(REQUEST_MS, (record) => {
-      const { order } = record.receipt.json();
+      const { order } = record.receipt.json({ order: "integer" });
       const answer = http.send({ ...request(settings, "DELETE", `/orders/${order}`), record });
       if (answer.status === 404 || answer.status === 410) return unchanged();
       answer.orThrow();

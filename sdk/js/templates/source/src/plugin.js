@@ -27,7 +27,8 @@ export default defineSource({
 
   /** Fills a page with what comes after the checkpoint, and moves the checkpoint behind it. */
   read(checkpoint, page, { settings }) {
-    const after = checkpoint?.json().after; // As it was given to `page.checkpoint` below; null at the beginning.
+    // As it was given to `page.checkpoint` below; null at the beginning.
+    const after = checkpoint?.json({ after: "integer" }).after;
     const { orders, more } = get(settings, "/orders", { after, limit: page.limits.maxRecords }).json();
     if (!Array.isArray(orders)) throw CallError.unavailable("the API answered something else than orders");
     for (const order of orders) {

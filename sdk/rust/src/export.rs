@@ -14,7 +14,7 @@ use crate::bindings::transformer::exports::crossdock::plugin::transformer as wit
 use crate::describe::{destination_abilities, source_abilities, transformer_abilities};
 use crate::failure::CallError;
 use crate::roles::{compensate, destination, probe, source, transformer};
-use crate::settings;
+use crate::settings::PluginSettings;
 use crate::{Compensate, Destination, Limits, Probe, Source, Transformer};
 use std::cell::RefCell;
 
@@ -42,13 +42,13 @@ fn configured<T>(
 }
 
 pub fn describe_source<T: Source>() -> describe::Description {
-    T::describe().into_wit(describe::Role::Source, settings::schema::<T::Settings>())
+    T::describe().into_wit(describe::Role::Source, T::Settings::schema())
 }
 
 pub fn configure_source<T: Source>(slot: &Slot<T>, text: &str) -> Result<lifecycle::Abilities, wit::CallError> {
     configured(
         slot,
-        settings::parse(text).and_then(T::new).map(|plugin| {
+        T::Settings::parse(text).and_then(T::new).map(|plugin| {
             let abilities = source_abilities(plugin.re_reads());
             (plugin, abilities)
         }),
@@ -79,7 +79,7 @@ pub fn ack<T: Source>(slot: &Slot<T>, checkpoint: &[u8]) -> Result<(), wit::Call
 }
 
 pub fn describe_transformer<T: Transformer>() -> describe::Description {
-    T::describe().into_wit(describe::Role::Transformer, settings::schema::<T::Settings>())
+    T::describe().into_wit(describe::Role::Transformer, T::Settings::schema())
 }
 
 pub fn configure_transformer<T: Transformer>(
@@ -88,7 +88,7 @@ pub fn configure_transformer<T: Transformer>(
 ) -> Result<lifecycle::Abilities, wit::CallError> {
     configured(
         slot,
-        settings::parse(text).and_then(T::new).map(|plugin| {
+        T::Settings::parse(text).and_then(T::new).map(|plugin| {
             let abilities = transformer_abilities(plugin.pure());
             (plugin, abilities)
         }),
@@ -113,7 +113,7 @@ pub fn transform<T: Transformer>(
 }
 
 pub fn describe_destination<T: Destination>() -> describe::Description {
-    T::describe().into_wit(describe::Role::Destination, settings::schema::<T::Settings>())
+    T::describe().into_wit(describe::Role::Destination, T::Settings::schema())
 }
 
 pub fn configure_destination<T: Destination>(
@@ -123,7 +123,7 @@ pub fn configure_destination<T: Destination>(
 ) -> Result<lifecycle::Abilities, wit::CallError> {
     configured(
         slot,
-        settings::parse(text).and_then(T::new).map(|plugin| {
+        T::Settings::parse(text).and_then(T::new).map(|plugin| {
             let abilities = destination_abilities(plugin.abilities(), undo_exported);
             (plugin, abilities)
         }),
@@ -231,15 +231,34 @@ macro_rules! export_destination {
         $crate::__export_destination! { $plugin, false, {} }
     };
     ($plugin:ty, compensate) => {
+        $crate::__has! { $plugin, Compensate }
         $crate::__export_destination! { $plugin, true, { $crate::__export_compensate! { $plugin } } }
     };
     ($plugin:ty, probe) => {
+        $crate::__has! { $plugin, Probe }
         $crate::__export_destination! { $plugin, false, { $crate::__export_probe! { $plugin } } }
     };
     ($plugin:ty, compensate, probe) => {
+        $crate::__has! { $plugin, Compensate }
+        $crate::__has! { $plugin, Probe }
         $crate::__export_destination! {
             $plugin, true, { $crate::__export_compensate! { $plugin } $crate::__export_probe! { $plugin } }
         }
+    };
+    ($plugin:ty, $($other:tt)*) => {
+        ::core::compile_error!("behind the destination's type stands `compensate`, `probe`, or `compensate, probe`");
+    };
+}
+
+/// Checks outside WebAssembly too that a type has a role or an ability.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __has {
+    ($plugin:ty, $trait:ident) => {
+        const _: fn() = || {
+            fn has<T: $crate::$trait>() {}
+            has::<$plugin>();
+        };
     };
 }
 
@@ -318,10 +337,7 @@ macro_rules! __export_plugin {
         $plugin:ty, $role:ident, $describe:ident, $configure:ident($($flag:literal)?), $check:ident, $close:ident,
         { $($role_exports:tt)* }
     ) => {
-        const _: fn() = || {
-            fn has_role<T: $crate::$role>() {}
-            has_role::<$plugin>();
-        };
+        $crate::__has! { $plugin, $role }
 
         #[cfg(target_arch = "wasm32")]
         #[allow(unsafe_code)]

@@ -168,6 +168,11 @@ pub struct CallError {
 }
 
 /// A failure, or text from which one is made.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say why",
+    label = "neither text nor a `Failure`",
+    note = "give text, or `Failure::new(\"a-code\", \"a line for people\")`"
+)]
 pub trait IntoFailure {
     /// The failure; `code` is taken where there is none yet.
     fn into_failure(self, code: &'static str) -> Failure;

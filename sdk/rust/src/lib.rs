@@ -92,3 +92,4 @@ pub use roles::destination::{Answers, Destination, IntoReceipt, Write};
 pub use roles::probe::{Finding, Probe, ProbeAnswers};
 pub use roles::source::{Limits, More, Page, RecordRef, Source};
 pub use roles::transformer::{Output, Transform, Transformer};
+pub use settings::PluginSettings;

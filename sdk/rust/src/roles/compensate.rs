@@ -10,11 +10,44 @@ use crate::text::text_of;
 use serde::Deserialize;
 
 /// Undoes applied records. Exported with `export_destination!(T, compensate)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot undo",
+    label = "`crossdock_sdk::Compensate` is not implemented for it",
+    note = "write `impl crossdock_sdk::Compensate for {Self} {{ … }}`, or export it without `compensate`"
+)]
 pub trait Compensate: Destination {
     /// Undoes a batch, newest first, and says what became of each record.
     ///
     /// Called when a rollback has begun, possibly more than once for the same record, possibly in another instance
-    /// and long after the write. Undoing twice must be harmless.
+    /// and long after the write, perhaps by a later version of the plugin. Undoing twice must be harmless. All that is
+    /// known of the record is its id, its key, its target id and its receipt: what undoing takes belongs into the receipt.
+    ///
+    /// | answer | what becomes of the record |
+    /// |---|---|
+    /// | [`Undo::undone`], [`Undo::unchanged`] | it is undone here; the step before it is next |
+    /// | [`Undo::retryable`], [`Undo::unauthorized`], [`Undo::unknown`] | it is tried again, as the step's `retry` says |
+    /// | [`Undo::rejected`] | it is `rollback-failed`: a person is told, and the exit code says so |
+    /// | [`Undo::untouched`] | it comes again, and no attempt is counted |
+    ///
+    /// ```
+    /// # use crossdock_sdk::{CallError, Undo, UndoAnswers, UndoBatch, http::{self, Request}, rest};
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Receipt {
+    ///     order: u64, // As `Write::applied().receipt_json(&Receipt { order })` left it.
+    /// }
+    ///
+    /// # struct Orders;
+    /// # impl Orders {
+    /// fn compensate(&mut self, _: &UndoBatch<'_>, answers: &mut UndoAnswers<'_>) -> Result<(), CallError> {
+    ///     answers.one_by_one(5_000, |record| {
+    ///         let Receipt { order } = record.receipt_json()?;
+    ///         let address = format!("https://erp.example.com/orders/{order}");
+    ///         Ok(rest::undone(http::send(Request::delete(address).handle(record.handle()))))
+    ///     });
+    ///     Ok(())
+    /// }
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// A promise that nothing was undone.

@@ -8,15 +8,31 @@ use crate::control;
 use crate::describe::{Description, DestinationAbilities};
 use crate::failure::{CallError, Failure};
 use crate::record::{Batch, Record};
-use schemars::JsonSchema;
+use crate::settings::PluginSettings;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 
 /// Writes records to another system.
+///
+/// | called | when |
+/// |---|---|
+/// | [`describe`](Self::describe) | whenever a host looks at the plugin, without settings and without grants |
+/// | [`new`](Self::new), then [`abilities`](Self::abilities) | once an instance, in front of all below |
+/// | [`check`](Self::check) | while the other system is thought to be down or has refused credentials, before a resync, by `crossdock connectors check` |
+/// | [`write`](Self::write) | batch after batch, and again for the same records, with the same keys, where an answer allows it |
+/// | [`Compensate`](crate::Compensate), [`Probe`](crate::Probe) | in another instance than the write, perhaps days later |
+/// | [`close`](Self::close) | perhaps, at the end |
+///
+/// Before a write the host notes durably that it is begun, so that a process that dies leaves a record in doubt and never
+/// a guess. An instance that panics or takes too long leaves all records of its batch in doubt.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no destination",
+    label = "`crossdock_sdk::Destination` is not implemented for it",
+    note = "write `impl crossdock_sdk::Destination for {Self} {{ … }}`, or export it by the macro of the role that it has"
+)]
 pub trait Destination: Sized {
     /// The settings in the route. A JSON Schema for them is derived.
-    type Settings: DeserializeOwned + JsonSchema;
+    type Settings: PluginSettings;
 
     /// What the plugin is. Must not depend on settings, grants or time.
     fn describe() -> Description;
@@ -27,10 +43,23 @@ pub trait Destination: Sized {
     /// A mistake in the route, shown as one.
     fn new(settings: Self::Settings) -> Result<Self, CallError>;
 
-    /// What it can do with these settings.
+    /// What it can do with these settings. The host relies on it when it decides whether a record may be sent again: a
+    /// destination that promises more than it holds books twice.
     fn abilities(&self) -> DestinationAbilities;
 
     /// Writes a batch and says what became of each record.
+    ///
+    /// | answer | what becomes of the record |
+    /// |---|---|
+    /// | [`Write::applied`], [`Write::unchanged`] | it is through this step; only what was applied is ever undone |
+    /// | [`Write::rejected`] | it is `failed` and kept; its chain is undone if the route says so |
+    /// | [`Write::retryable`] | it comes again, as the step's `retry` says, not before `retry_after` |
+    /// | [`Write::unauthorized`] | the connector is checked: if it is refused too, records wait without spending attempts |
+    /// | [`Write::unknown`] | it is in doubt: sent again under its key, asked about, or left for a person, by what `abilities` say |
+    /// | [`Write::untouched`] | it comes again, and no attempt is counted |
+    ///
+    /// For a request over HTTP [`rest::written`](crate::rest::written) knows which of them an answer means. The record's
+    /// [`key`](Record::key) is the same at each attempt: give it to the other system if that can know a request again.
     ///
     /// A destination that writes one record after the other leaves the loop, its order and its limits to
     /// [`Answers::one_by_one`]. One that writes many at once answers with [`Answers::set`], and must honour
@@ -141,6 +170,11 @@ impl<'a> Write<'a> {
 }
 
 /// Bytes or text, borrowed or owned, that can be a receipt.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a receipt as it is",
+    label = "neither bytes nor text",
+    note = "a type of yours that derives `serde::Serialize` is given to `receipt_json` instead"
+)]
 pub trait IntoReceipt<'a> {
     /// The bytes.
     fn into_receipt(self) -> Cow<'a, [u8]>;

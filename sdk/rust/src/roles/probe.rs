@@ -13,9 +13,23 @@ use std::borrow::Cow;
 
 /// Settles records of which it is unknown whether they were applied. Exported with
 /// `export_destination!(T, probe)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be asked afterwards",
+    label = "`crossdock_sdk::Probe` is not implemented for it",
+    note = "write `impl crossdock_sdk::Probe for {Self} {{ … }}`, or export it without `probe`"
+)]
 pub trait Probe: Destination {
-    /// Finds out for each record of a batch whether it was applied. Must not change anything. The batch is the one
-    /// that `write` was given, with the same keys.
+    /// Finds out for each record of a batch whether it was applied. Must not change anything. The records are as `write` was
+    /// given them, with the same keys, perhaps in other batches and in another instance.
+    ///
+    /// | answer | what becomes of the record |
+    /// |---|---|
+    /// | [`Finding::applied`] | it is through this step, with this target id and receipt |
+    /// | [`Finding::not_applied`] | a run writes it again; if a person asked, it is `failed` and can be put through again |
+    /// | [`Finding::retryable`] | it stays in doubt and is asked about again |
+    /// | [`Finding::unauthorized`], [`Finding::unknown`] | it stays in doubt: a person decides |
+    ///
+    /// Say `not_applied` only if it can be no more: a request that is still on its way may arrive after the question.
     ///
     /// # Errors
     /// Nothing could be found out.

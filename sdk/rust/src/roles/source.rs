@@ -4,13 +4,29 @@ use crate::bindings::source::exports::crossdock::plugin::source as wit;
 use crate::column::{ColumnBuilder, SparseColumn};
 use crate::describe::Description;
 use crate::failure::{CallError, Failure};
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
+use crate::settings::PluginSettings;
 
 /// Brings records in.
+///
+/// | called | when |
+/// |---|---|
+/// | [`describe`](Self::describe) | whenever a host looks at the plugin, without settings and without grants |
+/// | [`new`](Self::new), then [`re_reads`](Self::re_reads) | once an instance, in front of all below |
+/// | [`check`](Self::check) | before each run and each resync, and by `crossdock connectors check` |
+/// | [`read`](Self::read) | page after page in a run, until it says that there is no more |
+/// | [`ack`](Self::ack) | when all records up to a checkpoint are settled or kept safely, and that is on disk |
+/// | [`close`](Self::close) | perhaps, at the end |
+///
+/// What a source knows of its position belongs into the checkpoint, and nowhere else: the next page may be read by another
+/// instance, and after a crash an older checkpoint comes again.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no source",
+    label = "`crossdock_sdk::Source` is not implemented for it",
+    note = "write `impl crossdock_sdk::Source for {Self} {{ … }}`, or export it by the macro of the role that it has"
+)]
 pub trait Source: Sized {
     /// The settings in the route. A JSON Schema for them is derived.
-    type Settings: DeserializeOwned + JsonSchema;
+    type Settings: PluginSettings;
 
     /// What the plugin is. Must not depend on settings, grants or time.
     fn describe() -> Description;
@@ -29,6 +45,15 @@ pub trait Source: Sized {
     /// Called again and again during a run, usually with the checkpoint of the page before, but after a crash or
     /// a stop with an older one. Stop adding records once [`Page::is_full`]. Reading must not change anything
     /// at the origin; that is what [`ack`](Source::ack) is for.
+    ///
+    /// | answer | what follows |
+    /// |---|---|
+    /// | [`More::More`] | the next page is read at once, from this page's checkpoint, which must have moved |
+    /// | [`More::Idle`], [`More::End`] | the run reads no more; the next one begins at this page's checkpoint |
+    /// | `Err` of [`CallError::unavailable`] and others | the run ends; the next one reads from the same checkpoint |
+    /// | `Err` of [`CallError::checkpoint_refused`] | the run ends, and a person has to decide |
+    ///
+    /// A record that cannot be read is given all the same, and [`unreadable`](RecordRef::unreadable) said of it: the others pass.
     ///
     /// # Errors
     /// Nothing could be read. Records added before are forgotten; they are read again later.

@@ -7,17 +7,29 @@ use crate::column::{ColumnBuilder, Values};
 use crate::describe::Description;
 use crate::failure::{CallError, Failure};
 use crate::record::{Batch, Record};
-use schemars::JsonSchema;
+use crate::settings::PluginSettings;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// Changes, drops or splits records.
 ///
+/// | called | when |
+/// |---|---|
+/// | [`describe`](Self::describe) | whenever a host looks at the plugin, without settings and without grants |
+/// | [`new`](Self::new) | once an instance, in front of all below |
+/// | [`transform`](Self::transform) | once a record, batch after batch; a pure one is asked again for the same records after a fault |
+/// | [`close`](Self::close) | perhaps, at the end |
+///
 /// An instance lives for many records, but the host makes a new one whenever it likes: nothing may depend
-/// on what an instance has seen before.
+/// on what an instance has seen before. One that panics, takes too long or too much memory is thrown away; if it is
+/// [`pure`](Self::pure), its batch is cut in halves until the record that did it stands alone, and the others pass.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no transformer",
+    label = "`crossdock_sdk::Transformer` is not implemented for it",
+    note = "write `impl crossdock_sdk::Transformer for {Self} {{ … }}`, or export it by the macro of the role that it has"
+)]
 pub trait Transformer: Sized {
     /// The settings in the route. A JSON Schema for them is derived.
-    type Settings: DeserializeOwned + JsonSchema;
+    type Settings: PluginSettings;
 
     /// What the plugin is. Must not depend on settings, grants or time.
     fn describe() -> Description;
@@ -29,6 +41,32 @@ pub trait Transformer: Sized {
     fn new(settings: Self::Settings) -> Result<Self, CallError>;
 
     /// Transforms one record. A failure returned as an error is a rejection, so that `?` does the usual thing.
+    ///
+    /// | answer | what becomes of the record |
+    /// |---|---|
+    /// | [`Transform::Ok`] with one output | it goes on as that |
+    /// | … with several | it is split: each part goes on by itself, as `id/1`, `id/2` and so on |
+    /// | [`Transform::Dropped`] | it ends here, well: its status is `dropped` |
+    /// | `Err`, [`Transform::Rejected`] | it ends here as `rejected`, with its content and the failure; the others pass |
+    /// | [`Transform::Retryable`] | it comes again later, as the step's `retry` says |
+    ///
+    /// ```
+    /// # use crossdock_sdk::{Failure, Output, Record, Transform};
+    /// # struct Split;
+    /// # impl Split {
+    /// fn transform(&mut self, record: &Record<'_>, out: &mut Output<'_>) -> Result<Transform, Failure> {
+    ///     let lines: Vec<String> = record.json()?; // A type of yours, or `record.text()?`, or `record.payload()`.
+    ///     if lines.is_empty() {
+    ///         return Ok(Transform::Dropped);
+    ///     }
+    ///     for line in &lines {
+    ///         out.json(line)?;
+    ///         out.attribute("length", line.len().to_string());
+    ///     }
+    ///     Ok(Transform::Ok)
+    /// }
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The record will never be accepted as it is.

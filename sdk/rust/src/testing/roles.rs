@@ -8,7 +8,7 @@ use crate::bindings::source::exports::crossdock::plugin::source as wit_source;
 use crate::column::ColumnBuilder;
 use crate::failure::CallError;
 use crate::roles::{compensate as undoing, destination as writing, probe as probing, source as reading, transformer};
-use crate::settings;
+use crate::settings::PluginSettings;
 use crate::{Compensate, Destination, Limits, More, Probe, Source, Transformer};
 use schemars::JsonSchema;
 use std::collections::HashSet;
@@ -22,7 +22,7 @@ const FIRST_HANDLE: u32 = 7_001;
 /// # Errors
 /// The settings do not fit its type, or it does not want them.
 pub fn source<S: Source>(settings: impl Display) -> Result<S, CallError> {
-    settings::parse(&settings.to_string()).and_then(S::new)
+    S::Settings::parse(&settings.to_string()).and_then(S::new)
 }
 
 /// A transformer with settings, given as JSON: text, or a `serde_json::Value`.
@@ -30,7 +30,7 @@ pub fn source<S: Source>(settings: impl Display) -> Result<S, CallError> {
 /// # Errors
 /// The settings do not fit its type, or it does not want them.
 pub fn transformer<T: Transformer>(settings: impl Display) -> Result<T, CallError> {
-    settings::parse(&settings.to_string()).and_then(T::new)
+    T::Settings::parse(&settings.to_string()).and_then(T::new)
 }
 
 /// A destination with settings, given as JSON: text, or a `serde_json::Value`.
@@ -38,7 +38,7 @@ pub fn transformer<T: Transformer>(settings: impl Display) -> Result<T, CallErro
 /// # Errors
 /// The settings do not fit its type, or it does not want them.
 pub fn destination<D: Destination>(settings: impl Display) -> Result<D, CallError> {
-    settings::parse(&settings.to_string()).and_then(D::new)
+    D::Settings::parse(&settings.to_string()).and_then(D::new)
 }
 
 /// The JSON Schema that is derived for a type of settings.

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// What a kit does not take along: its tests, and what its tools make.
+/// What a kit does not take along: its tests, what its tools make, and other versions of the contract than its own.
 const LEFT_OUT: &[&str] =
-    &["tests", "test", "examples", "target", "dist", "node_modules", "__pycache__", "build", "clippy.toml"];
+    &["tests", "test", "examples", "target", "dist", "node_modules", "__pycache__", "build", "released", "clippy.toml"];
 
 /// The languages' folders below `sdk/`.
 const KITS: [&str; 3] = ["rust", "js", "python"];

@@ -21,6 +21,7 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("host/author", &["crossdock-model"]),
     ("host/server", &["crossdock"]),
     ("host/cli", &["crossdock", "crossdock-server", "crossdock-testkit", "crossdock-author"]),
+    ("host/docs", &["crossdock", "crossdock-testkit", "crossdock-author"]),
     ("sdk/", &["crossdock-sdk"]),
     ("plugins/", &["crossdock-sdk"]),
     ("examples/erp", &[]),

@@ -6,8 +6,7 @@ mod verbs;
 pub(crate) use choice::{Consent, Filter, Part, Which};
 pub(crate) use verbs::{
     ApproveArgs, BackupArg, BackupArgs, BuildArgs, DecideArgs, EventsArgs, ExplainArgs, FailuresArgs, InspectArgs,
-    NewArgs, ProbeArgs, PruneArgs, RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs, RestoreArgs,
-    ResumeArgs, ResyncArgs, RollbackListArgs, RouteArg, RunsArgs, TestArgs, WitCheckArgs,
+    KeygenArgs, NewArgs, ProbeArgs, PruneArgs, PushArgs, RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs, RestoreArgs, ResumeArgs, ResyncArgs, RollbackListArgs, RouteArg, RunsArgs, SignArgs, TestArgs, VerifyPluginArgs, WitCheckArgs,
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -49,11 +48,17 @@ Decide which plugins run:
   plugin list             What is pinned of each plugin, and whether its file still is that
   plugin approve NAME     See what is different in a plugin's file, and let it in
   plugin inspect PLUGIN   What a plugin says of itself, and what it costs
+  plugin pull             Fetch all plugins of the project, so that routes run without a network
 
 Write plugins:
   new ROLE NAME           Begin a plugin: a folder that builds at once
   plugin build [DIR]      Build a plugin with its language's own tools
   plugin test PLUGIN      Run a plugin's cases, and play a hostile host with it
+  plugin push FILE REFERENCE
+                          Push a plugin to an OCI registry
+  plugin keygen FILE      Make a key to sign plugins with
+  plugin sign FILE        Sign a plugin
+  plugin verify FILE      Whether a plugin is signed by somebody
   wit check OLD NEW       Whether plugins of one version of the contract go on with another
 
 Look after the ledger:
@@ -233,6 +238,24 @@ pub(crate) enum Plugin {
     /// exactly that, and the exit code is 5 if there is anything. The new file is then used for everything, also to
     /// undo what the one before it has applied.
     Approve(ApproveArgs),
+    /// Fetch all plugins of the project, so that its routes run without a network; for build machines and images
+    ///
+    /// Each is fetched unless it was before, held against lock, digest and publisher, and compiled. Those that are not
+    /// in the lock are added to it; with --locked they are refused.
+    Pull,
+    /// Push a plugin to an OCI registry, in the layout that `wkg` uses
+    ///
+    /// Credentials are those under [registries] of the project, if there is one, or else those that `docker login` has
+    /// written.
+    Push(PushArgs),
+    /// Make a key to sign plugins with: a new file that only you can read
+    ///
+    /// The public half is shown: those who use your plugins write it under [publishers] of their project.
+    Keygen(KeygenArgs),
+    /// Sign a plugin: its signature is written beside it, as FILE.sig
+    Sign(SignArgs),
+    /// Whether a plugin is signed by a publisher of the project, or with a key
+    Verify(VerifyPluginArgs),
     /// Let a quarantined plugin be used again at a step of a route
     Release(ReleaseArgs),
 }
@@ -383,6 +406,13 @@ mod tests {
         check("crossdock plugin approve map book --yes", Ok("names: [PluginName(\"map\"), PluginName(\"book\")]"));
         check("crossdock plugin approve --all --confirm abc", Ok("confirm: Some(\"abc\")"));
         check("crossdock plugin approve", Err("--all"));
+        check("crossdock plugin pull --locked", Ok("Plugin(Pull)"));
+        check("crossdock plugin push p.wasm ghcr.io/a/p:1 --sign k", Ok("sign: Some(\"k\")"));
+        check("crossdock plugin push p.wasm", Err("<REFERENCE>"));
+        check("crossdock plugin sign p.wasm", Err("--key"));
+        check("crossdock plugin verify p.wasm", Err("--publisher"));
+        check("crossdock plugin verify p.wasm --key k --publisher p", Err("cannot be used with"));
+        check("crossdock plugin verify p.wasm --publisher p", Ok("publisher: Some(\"p\")"));
         check("crossdock plugin approve map --all", Err("cannot be used with"));
         check("crossdock plugin approve map --yes --confirm abc", Err("cannot be used with"));
         check("crossdock --locked run r.toml", Ok("locked: true"));

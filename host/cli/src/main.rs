@@ -18,6 +18,7 @@ mod look;
 mod out;
 mod plugins;
 mod progress;
+mod publish;
 mod record;
 mod records;
 mod report;
@@ -112,6 +113,11 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
         Verb::Plugin(Plugin::Test(args)) => return test::test(out, args).await,
         Verb::Plugin(Plugin::List) => return plugins::list(out, &host).await,
         Verb::Plugin(Plugin::Approve(args)) => return plugins::approve(out, &host, args).await,
+        Verb::Plugin(Plugin::Pull) => publish::pull(out, &host).await?,
+        Verb::Plugin(Plugin::Push(args)) => publish::push(out, &host, args).await?,
+        Verb::Plugin(Plugin::Keygen(args)) => publish::keygen(out, args)?,
+        Verb::Plugin(Plugin::Sign(args)) => publish::sign(out, &host, args).await?,
+        Verb::Plugin(Plugin::Verify(args)) => publish::verify(out, &host, args).await?,
         Verb::Plugin(Plugin::Inspect(args)) => inspect::inspect(out, &host, &args.plugin).await?,
         Verb::Plugin(Plugin::Release(args)) => look::release(out, &host, args).await?,
         Verb::Wit(Wit::Check(args)) => return author::compare(out, args),

@@ -22,12 +22,14 @@ pub(crate) async fn list(out: &Out, host: &Host) -> Result<u8, Fail> {
     } else {
         out.text(&listed(out, &plugins))?;
     }
-    let fine = plugins.iter().all(|plugin| matches!(plugin.standing, Standing::Locked | Standing::NotLocked));
+    let fine = plugins
+        .iter()
+        .all(|plugin| matches!(plugin.standing, Standing::Locked | Standing::NotLocked | Standing::NotFetched));
     Ok(if fine { 0 } else { ErrorClass::NeedsOperator.exit_code() })
 }
 
 fn listed(out: &Out, plugins: &[ProjectPlugin]) -> String {
-    let mut table = out.table(&["name", "standing", "plugin", "role", "sha-256", "approved", "file"]);
+    let mut table = out.table(&["name", "standing", "plugin", "role", "sha-256", "approved", "from"]);
     for plugin in plugins {
         let known = plugin.locked.as_ref().or(plugin.found.as_ref());
         let text = |of: fn(&LockedPlugin) -> &str| known.map_or("", of);
@@ -44,7 +46,10 @@ fn listed(out: &Out, plugins: &[ProjectPlugin]) -> String {
             Cell::new(text(|known| &known.role)),
             Cell::new(digest),
             Cell::new(approved),
-            Cell::new(plugin.path.as_ref().map_or(String::new(), |path| path.display().to_string())),
+            Cell::new(match (&plugin.origin, &plugin.path) {
+                (Some(origin), _) => clean(origin).into_owned(),
+                (None, path) => path.as_ref().map_or(String::new(), |path| path.display().to_string()),
+            }),
         ]);
     }
     let mut text = table.render(0);
@@ -61,6 +66,11 @@ fn listed(out: &Out, plugins: &[ProjectPlugin]) -> String {
                 "\n{name}: the project does not have it any more. To take it out of {LOCK_FILE}:\n  {}",
                 out.command(&format!("plugin approve {name}"))
             ),
+            Standing::NotFetched => writeln!(
+                text,
+                "\n{name}: it is not on this machine yet. Whatever needs it fetches it; all at once:\n  {}",
+                out.command("plugin pull")
+            ),
             Standing::Unusable => {
                 let why = plugin.error.as_ref().map(ToString::to_string).unwrap_or_default();
                 writeln!(text, "\n{name}: {}", clean(&why))
@@ -74,7 +84,7 @@ fn listed(out: &Out, plugins: &[ProjectPlugin]) -> String {
 fn mood(standing: Standing) -> Mood {
     match standing {
         Standing::Locked => Mood::Good,
-        Standing::NotLocked => Mood::Between,
+        Standing::NotLocked | Standing::NotFetched => Mood::Between,
         _ => Mood::Bad,
     }
 }
@@ -144,6 +154,12 @@ fn one(out: &Out, plugin: &ProjectPlugin) -> String {
     let mut line = |what: &str, how: String| {
         let _ = writeln!(text, "  {} {how}", out.paint.dim(&format!("{what:<12}")));
     };
+    if let Some(origin) = &plugin.origin {
+        line("from", clean(origin).into_owned());
+    }
+    if let Some(publisher) = &plugin.publisher {
+        line("signed by", publisher.clone());
+    }
     if let Some(path) = &plugin.path {
         line("file", quote(&path.display().to_string()));
     }
@@ -171,6 +187,7 @@ fn heading(what: &'static str) -> &'static str {
         "export" => "exports",
         "want" => "wants",
         "import" => "may ask for",
+        "origin" => "from",
         other => other,
     }
 }

@@ -1,13 +1,14 @@
 //! What is pinned of a project's plugins, whether their files still are that, and letting others in.
 
 use crate::error::Error;
+use crate::files::{Files, Seek};
 use crate::host::Host;
-use crate::pins::{Difference, change, differences, facts, read};
+use crate::pins::{Difference, Pins, change, differences, facts, read};
 use crate::project::{LOCK_FILE, OpenProject};
 use crate::world::SystemClock;
 use crossdock_engine::ports::Clock;
 use crossdock_model::{ErrorClass, PluginName};
-use crossdock_route::{Lock, LockedPlugin};
+use crossdock_route::LockedPlugin;
 use crossdock_sandbox::Sandbox;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -26,7 +27,9 @@ pub enum Standing {
     Differs,
     /// The lock has it, and the project does not have it any more.
     NotInProject,
-    /// Its file cannot be loaded.
+    /// It comes from elsewhere and is not on this machine: whatever needs it fetches it first.
+    NotFetched,
+    /// Its file cannot be fetched or loaded, or is not signed by whom it must be.
     Unusable,
 }
 
@@ -39,6 +42,7 @@ impl Standing {
             Self::NotLocked => "not-locked",
             Self::Differs => "differs",
             Self::NotInProject => "not-in-project",
+            Self::NotFetched => "not-fetched",
             Self::Unusable => "unusable",
         }
     }
@@ -50,9 +54,15 @@ impl Standing {
 pub struct ProjectPlugin {
     /// Its name in the project.
     pub name: PluginName,
-    /// Its file, if the project has it.
+    /// Its file, if the project has it and it is on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// Where it is fetched from, if it does not come from this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Who must have signed it: a publisher of the project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
     /// How it stands to the lock.
     pub standing: Standing,
     /// What was let in.
@@ -89,25 +99,26 @@ pub enum Approve<'a> {
 
 impl Host {
     /// The plugins of the project and of its lock, by name, each with what was let in and what its file is now. The
-    /// files are loaded for that, without grants.
+    /// files are loaded for that, without grants; nothing is fetched.
     ///
     /// # Errors
     /// When there is no project, or its lock is damaged. A plugin that cannot be loaded is no error but in the list.
     pub async fn plugins(&self) -> Result<Vec<ProjectPlugin>, Error> {
         let project = self.project()?;
         let lock = read(&project.folder)?;
+        let files = self.files(project)?;
         let names: BTreeSet<PluginName> =
             project.file.plugins().iter().map(|entry| entry.name.clone()).chain(lock.plugins.keys().cloned()).collect();
         let sandbox = self.sandbox()?;
         let mut plugins = Vec::with_capacity(names.len());
         for name in names {
-            plugins.push(look_at(project, &lock, &sandbox, name).await);
+            plugins.push(look_at(&files, &sandbox, name, Seek::Here).await);
         }
         Ok(plugins)
     }
 
     /// Finds out what approving plugins would write into the lock. Changes nothing. `None`: there is nothing to
-    /// approve.
+    /// approve. Of plugins that come from a registry, what it has now under their tags is fetched.
     ///
     /// # Errors
     /// When neither project nor lock has a plugin of a name, one of the plugins cannot be loaded or has not the digest
@@ -115,6 +126,7 @@ impl Host {
     pub async fn plan_approval(&self, which: Approve<'_>) -> Result<Option<Approval>, Error> {
         let project = self.project()?;
         let lock = read(&project.folder)?;
+        let files = self.files(project)?;
         let sandbox = self.sandbox()?;
         let mut names: BTreeSet<PluginName> = match which {
             Approve::Named(names) => names.iter().cloned().collect(),
@@ -129,7 +141,7 @@ impl Host {
             if project.file.plugin(&name).is_none() && !lock.plugins.contains_key(&name) {
                 return Err(unknown(project, "approving", &name));
             }
-            let plugin = look_at(project, &lock, &sandbox, name).await;
+            let plugin = look_at(&files, &sandbox, name, Seek::Newest).await;
             if let Some(error) = plugin.error {
                 return Err(error);
             }
@@ -143,6 +155,10 @@ impl Host {
         let hash = hasher.finalize().to_hex()[..16].to_owned();
         let folder = project.folder.clone();
         Ok((!plugins.is_empty()).then_some(Approval { hash, plugins, folder }))
+    }
+
+    pub(crate) fn files<'p>(&self, project: &'p OpenProject) -> Result<Files<'p>, Error> {
+        Ok(Files::new(project, Pins::read(&project.folder, self.locked)?, self.data()))
     }
 
     /// Lets in what was shown, and nothing else: a file that was changed since is refused by whatever loads it. Runs
@@ -181,22 +197,31 @@ impl Host {
     }
 }
 
-async fn look_at(project: &OpenProject, lock: &Lock, sandbox: &Sandbox, name: PluginName) -> ProjectPlugin {
-    let locked = lock.plugins.get(&name).cloned();
-    let path = project.plugin_path(&name);
+async fn look_at(files: &Files<'_>, sandbox: &Sandbox, name: PluginName, seek: Seek) -> ProjectPlugin {
     let mut plugin = ProjectPlugin {
-        name,
-        path: path.clone(),
+        path: None,
+        origin: files.origin(&name),
+        publisher: files.publisher(&name),
         standing: Standing::NotInProject,
-        locked,
+        locked: files.locked(&name).cloned(),
         found: None,
         differences: Vec::new(),
         error: None,
+        name,
     };
-    let Some(path) = path else { return plugin };
-    match sandbox.load(path).await {
-        Ok(loaded) => {
-            let found = facts(&loaded);
+    if !files.has(&plugin.name) {
+        return plugin;
+    }
+    let looking = async {
+        let Some(path) = files.find(&plugin.name, seek).await? else { return Ok(None) };
+        plugin.path = Some(path.clone());
+        let read = sandbox.read(path).await.map_err(|error| Error::explained(&error))?;
+        files.check_signature(&plugin.name, read.digest(), seek).await?;
+        sandbox.load_read(read).await.map(Some).map_err(|error| Error::explained(&error))
+    };
+    match looking.await {
+        Ok(Some(loaded)) => {
+            let found = facts(&loaded, plugin.origin.clone());
             plugin.differences = plugin.locked.as_ref().map(|from| differences(from, &found)).unwrap_or_default();
             plugin.standing = match (&plugin.locked, plugin.differences.is_empty()) {
                 (None, _) => Standing::NotLocked,
@@ -205,9 +230,10 @@ async fn look_at(project: &OpenProject, lock: &Lock, sandbox: &Sandbox, name: Pl
             };
             plugin.found = Some(found);
         }
+        Ok(None) => plugin.standing = Standing::NotFetched,
         Err(error) => {
             plugin.standing = Standing::Unusable;
-            plugin.error = Some(Error::explained(&error));
+            plugin.error = Some(error);
         }
     }
     plugin

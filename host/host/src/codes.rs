@@ -48,6 +48,7 @@ codes! {
     "plugin-not-quarantined",
     "probe-at-source",
     "probe-not-possible",
+    "push-reference",
     "records-changed",
     "records-none",
     "records-several-routes",
@@ -70,6 +71,7 @@ pub fn codes() -> Vec<Code> {
         CODES,
         crossdock_engine::codes::CODES,
         crossdock_ledger::CODES,
+        crossdock_registry::codes::CODES,
         crossdock_route::codes::CODES,
         crossdock_sandbox::codes::CODES,
     ];

@@ -1,6 +1,7 @@
 //! The host: a project, its sandbox and its ledger.
 
 use crate::error::Error;
+use crate::files::Files;
 use crate::load::{Loaded, load};
 use crate::pins::Pins;
 use crate::project::{OpenProject, find_project, read_route};
@@ -49,7 +50,7 @@ pub struct Host {
     project: Option<OpenProject>,
     data: PathBuf,
     compiler: Compiler,
-    locked: bool,
+    pub(crate) locked: bool,
     sandbox: Mutex<Option<Arc<Sandbox>>>,
     ledger: Mutex<Option<LedgerStore>>,
     connectors: Connectors,
@@ -271,8 +272,9 @@ impl Host {
     ) -> Result<Loaded, Error> {
         let sandbox = self.sandbox()?;
         let pins = Pins::read(&project.folder, self.locked)?;
+        let files = Files::new(project, pins, &self.data);
         let own = OwnFiles::of(project, &self.data, file);
-        load(project, &pins, &sandbox, &self.connectors, &own, route, ledger.map(|ledger| ledger as &dyn Ledger)).await
+        load(project, &files, &sandbox, &self.connectors, &own, route, ledger.map(|ledger| ledger as &dyn Ledger)).await
     }
 
     /// Takes a route for a run.

@@ -2,7 +2,7 @@
 //! every record what became of it.
 //!
 //! **Does**: puts route, sandbox, engine and ledger together behind one face.
-//! **May touch**: the project's files, the data folder, the clock, the environment for secrets.
+//! **May touch**: the project's files, the data folder, the clock, the environment for secrets, Docker's credentials.
 //! **Never**: shows wasmtime or the database, or decides what becomes of a record: that is the engine's.
 //!
 //! ```no_run
@@ -55,13 +55,16 @@ mod codes;
 mod decisions;
 mod error;
 mod export;
+mod files;
 mod host;
 mod inspect;
 mod load;
 mod pins;
 mod plan;
 mod project;
+mod publish;
 mod reach;
+mod remote;
 mod resync;
 mod run;
 mod schema;
@@ -98,6 +101,7 @@ pub use inspect::{PluginCost, PluginReport};
 pub use pins::Difference;
 pub use plan::{PlannedRecord, ResyncPlan, Verdict};
 pub use project::{LOCK_FILE, PROJECT_FILE, find_project};
+pub use publish::{Pulled, PulledPlugin, PushReport, SignReport, generate_key};
 pub use resync::{Definition, Resync};
 pub use run::{Canceller, HandlerReport, RunReport, Running, StepReport};
 pub use schema::SettingReport;

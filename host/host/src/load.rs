@@ -1,7 +1,8 @@
 //! From a route file to a route whose plugins are loaded, configured and checked.
 
 use crate::error::Error;
-use crate::pins::{Pins, Refusal, Unlocked};
+use crate::files::{Files, Seek};
+use crate::pins::{Refusal, Unlocked};
 use crate::project::OpenProject;
 use crate::reach::OwnFiles;
 use crate::settings;
@@ -9,13 +10,13 @@ use crate::sharing::{Connectors, PacedSource, SharedConnector};
 use crate::world::SystemClock;
 use crossdock_engine::driver::StepPort;
 use crossdock_engine::ports::{Abilities, CallError, DestinationPort, Idempotency, Ledger, SourcePort};
-use crossdock_model::{Explained, HandlerPlace, PluginName, StepName};
+use crossdock_model::{ErrorClass, Explained, HandlerPlace, PluginName, StepName};
 use crossdock_route::{
     LockedPlugin, Mistake, Place, PluginUse, Rate, Route, RouteAbilities, SecretFrom, StepAbilities, Want, codes,
 };
 use crossdock_sandbox::{
-    Description, DirGrant, Grants, HttpGrant, Instance, Limits, Plugin, ReadPlugin, Role, Sandbox, SandboxError,
-    SecretGrant, WriteBudget,
+    Description, DirGrant, Grants, HttpGrant, Instance, Limits, Plugin, Role, Sandbox, SandboxError, SecretGrant,
+    WriteBudget,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -130,7 +131,7 @@ fn spots<'r>(route: &'r Route, handlers: &'r [HandlerPlace]) -> Vec<Spot<'r>> {
 /// All mistakes at once, as far as they can be seen independently of each other.
 pub(crate) async fn load(
     project: &OpenProject,
-    pins: &Pins,
+    files: &Files<'_>,
     sandbox: &Sandbox,
     connectors: &Connectors,
     own: &OwnFiles,
@@ -140,7 +141,7 @@ pub(crate) async fn load(
     route.check_project(&project.file)?;
     let cancelled = Arc::new(AtomicBool::new(false));
     let loader =
-        Loader { project, pins, sandbox, connectors, own, route: &route, ledger, cancelled: cancelled.clone() };
+        Loader { project, files, sandbox, connectors, own, route: &route, ledger, cancelled: cancelled.clone() };
     let mut mistakes = Vec::new();
     let mut plugins = HashMap::new();
     let mut unlocked = BTreeMap::new();
@@ -149,7 +150,7 @@ pub(crate) async fn load(
     let mut found = Vec::with_capacity(spots.len());
     for spot in &spots {
         if !plugins.contains_key(&spot.uses.plugin) {
-            let loaded = loader.load(spot, &mut unlocked, &mut mistakes).await;
+            let loaded = loader.load(spot, &mut unlocked, &mut mistakes).await?;
             plugins.insert(spot.uses.plugin.clone(), loaded);
         }
         let Some(Some(plugin)) = plugins.get(&spot.uses.plugin) else {
@@ -168,7 +169,7 @@ pub(crate) async fn load(
         mistakes.extend(more.into_list());
     }
     route.report(mistakes)?;
-    assemble(&route, &spots, found, cancelled, pins.unlocked(unlocked))
+    assemble(&route, &spots, found, cancelled, files.pins.unlocked(unlocked))
 }
 
 /// A plugin at its place in the route.
@@ -179,9 +180,17 @@ struct Opened {
     connector: Arc<SharedConnector>,
 }
 
+/// Why a plugin was not loaded.
+enum Unloaded {
+    /// Something is to be put right in route, project or plugin; others may be wrong as well.
+    Mistake(Mistake),
+    /// Nothing can be said of the route.
+    Error(Error),
+}
+
 struct Loader<'l> {
     project: &'l OpenProject,
-    pins: &'l Pins,
+    files: &'l Files<'l>,
     sandbox: &'l Sandbox,
     connectors: &'l Connectors,
     own: &'l OwnFiles,
@@ -193,31 +202,40 @@ struct Loader<'l> {
 impl Loader<'_> {
     /// Loads the plugin of a place, if it is the file that is let in: that is decided before anything of it is compiled.
     /// `None` if a mistake was noted.
+    ///
+    /// # Errors
+    /// When it has to be fetched and cannot be.
     async fn load(
         &self,
         spot: &Spot<'_>,
         unlocked: &mut BTreeMap<PluginName, LockedPlugin>,
         mistakes: &mut Vec<Mistake>,
-    ) -> Option<Plugin> {
+    ) -> Result<Option<Plugin>, Error> {
         let name = &spot.uses.plugin;
         let loading = async {
-            let path = self.project.plugin_path(name).unwrap_or_default();
-            let read = self.sandbox.read(path).await.map_err(|error| self.cannot_load(spot, &error))?;
-            let fits = self.check_digest(name, &read).and_then(|()| self.pins.check_file(name, &read));
-            fits.map_err(|refusal| self.refused(spot, refusal))?;
-            let plugin = self.sandbox.load_read(read).await.map_err(|error| self.cannot_load(spot, &error))?;
-            let new = self.pins.check_plugin(name, &plugin).map_err(|refusal| self.refused(spot, refusal))?;
+            let path = self.files.find(name, Seek::Wanted).await.map_err(|refusal| self.refused(spot, refusal))?;
+            let read = self
+                .sandbox
+                .read(path.unwrap_or_default())
+                .await
+                .map_err(|error| Unloaded::Mistake(self.cannot_load(spot, &error)))?;
+            self.files.check(name, &read).await.map_err(|refusal| self.refused(spot, refusal))?;
+            let plugin = self.sandbox.load_read(read).await;
+            let plugin = plugin.map_err(|error| Unloaded::Mistake(self.cannot_load(spot, &error)))?;
+            let new = self.files.pins.check_plugin(name, &plugin, self.files.origin(name));
+            let new = new.map_err(|refusal| self.refused(spot, refusal))?;
             Ok((plugin, new))
         };
         match loading.await {
             Ok((plugin, new)) => {
                 unlocked.extend(new.map(|new| (name.clone(), new)));
-                Some(plugin)
+                Ok(Some(plugin))
             }
-            Err(mistake) => {
+            Err(Unloaded::Mistake(mistake)) => {
                 mistakes.push(mistake);
-                None
+                Ok(None)
             }
+            Err(Unloaded::Error(error)) => Err(error),
         }
     }
 
@@ -276,25 +294,17 @@ impl Loader<'_> {
         }
     }
 
-    /// Whether the file has the digest that the project file wants, if it wants one.
-    fn check_digest(&self, name: &PluginName, read: &ReadPlugin) -> Result<(), Refusal> {
-        let pinned = self.project.file.plugin(name).and_then(|entry| entry.digest.clone());
-        let found = format!("sha256:{}", read.digest());
-        if pinned.as_ref().is_none_or(|pinned| *pinned == found) {
-            return Ok(());
+    fn refused(&self, spot: &Spot<'_>, refusal: Refusal) -> Unloaded {
+        // What is wrong with a network is no mistake of the route.
+        if refusal.class != ErrorClass::InvalidInput {
+            return Unloaded::Error(refusal.into());
         }
-        Err(Refusal {
-            code: crate::codes::DIGEST,
-            message: format!("the file of plugin `{name}` is not the one that the project pins"),
-            found: format!("the file has {found}"),
-            fix: "bring back the file that was pinned, or look at the new one and pin its digest".to_owned(),
-        })
-    }
-
-    fn refused(&self, spot: &Spot<'_>, refusal: Refusal) -> Mistake {
-        Mistake::new(refusal.code, refusal.message)
-            .at(self.route.span_of_plugin(spot.place), refusal.found)
-            .with_fix(refusal.fix)
+        let label = if refusal.found.is_empty() { "this plugin".to_owned() } else { refusal.found };
+        let mut mistake = Mistake::new(codes::SETTINGS, refusal.message)
+            .at(self.route.span_of_plugin(spot.place), label)
+            .with_fix(refusal.fix);
+        mistake.code = refusal.code;
+        Unloaded::Mistake(mistake)
     }
 
     fn cannot_load(&self, spot: &Spot<'_>, error: &SandboxError) -> Mistake {

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::project::LOCK_FILE;
 use crate::world::SystemClock;
 use crossdock_engine::ports::Clock;
-use crossdock_model::{Code, ErrorClass, PluginName};
+use crossdock_model::{ErrorClass, PluginName};
 use crossdock_route::{Lock, LockedPlugin};
 use crossdock_sandbox::{Plugin, ReadPlugin, Want};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ const WRITERS_LOOK_EVERY_MS: u64 = 10;
 const LOCK_READ_MAX_BYTES: u64 = crossdock_route::FILE_BYTES_MAX as u64 + 1;
 
 /// What the lock of a project says at the moment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pins {
     folder: PathBuf,
     lock: Lock,
@@ -38,10 +38,19 @@ pub(crate) struct Unlocked {
 /// Why a plugin is not let in.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    pub(crate) code: Code,
+    pub(crate) code: &'static str,
+    pub(crate) class: ErrorClass,
     pub(crate) message: String,
     pub(crate) found: String,
     pub(crate) fix: String,
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let message =
+            if refusal.found.is_empty() { refusal.message } else { format!("{}; {}", refusal.message, refusal.found) };
+        Self::new(refusal.code, refusal.class, message, refusal.fix)
+    }
 }
 
 impl Pins {
@@ -59,7 +68,8 @@ impl Pins {
         match self.lock.plugins.get(name) {
             Some(pinned) if pinned.sha256 == read.digest() => Ok(()),
             Some(pinned) => Err(Refusal {
-                code: crate::codes::CHANGED,
+                code: crate::codes::CHANGED.name,
+                class: ErrorClass::InvalidInput,
                 message: format!(
                     "the file of plugin `{name}` is not the one that was let in: {LOCK_FILE} has sha256:{}",
                     pinned.sha256
@@ -67,20 +77,46 @@ impl Pins {
                 found: format!("the file has {found}"),
                 fix: approve(name),
             }),
-            None if self.locked => Err(Refusal {
-                code: crate::codes::NOT_LOCKED,
-                message: format!("plugin `{name}` is not in {LOCK_FILE}, and nothing may be added to it"),
-                found: format!("its file has {found}"),
-                fix: format!("{}, and commit {LOCK_FILE}", approve(name)),
-            }),
+            None if self.locked => Err(not_locked(name, format!("its file has {found}"))),
             None => Ok(()),
+        }
+    }
+
+    /// What is let in under a name.
+    pub(crate) fn locked(&self, name: &PluginName) -> Option<&LockedPlugin> {
+        self.lock.plugins.get(name)
+    }
+
+    /// Whether a plugin may be fetched from somewhere, and if it is let in, with which digest. Nothing was fetched.
+    pub(crate) fn check_origin(&self, name: &PluginName, from: &str) -> Result<Option<String>, Refusal> {
+        match self.lock.plugins.get(name) {
+            Some(pinned) if pinned.from.as_deref() == Some(from) => Ok(Some(format!("sha256:{}", pinned.sha256))),
+            Some(pinned) => {
+                let was = pinned.from.as_deref().unwrap_or("a file of this machine");
+                Err(Refusal {
+                    code: crate::codes::CHANGED.name,
+                    class: ErrorClass::InvalidInput,
+                    message: format!(
+                        "plugin `{name}` comes from elsewhere than when it was let in: {LOCK_FILE} has {was}"
+                    ),
+                    found: format!("it comes from {from}"),
+                    fix: approve(name),
+                })
+            }
+            None if self.locked => Err(not_locked(name, format!("it would be fetched from {from}"))),
+            None => Ok(None),
         }
     }
 
     /// Whether a plugin is what it was when its file was let in: `describe` may have answered otherwise then. What is
     /// to be added to the lock, if it is not in it yet.
-    pub(crate) fn check_plugin(&self, name: &PluginName, plugin: &Plugin) -> Result<Option<LockedPlugin>, Refusal> {
-        let found = facts(plugin);
+    pub(crate) fn check_plugin(
+        &self,
+        name: &PluginName,
+        plugin: &Plugin,
+        from: Option<String>,
+    ) -> Result<Option<LockedPlugin>, Refusal> {
+        let found = facts(plugin, from);
         let Some(pinned) = self.lock.plugins.get(name) else { return Ok(Some(found)) };
         let differences = differences(pinned, &found);
         if differences.is_empty() {
@@ -88,7 +124,8 @@ impl Pins {
         }
         let all: Vec<String> = differences.iter().map(ToString::to_string).collect();
         Err(Refusal {
-            code: crate::codes::LOCK_DIFFERS,
+            code: crate::codes::LOCK_DIFFERS.name,
+            class: ErrorClass::InvalidInput,
             message: format!(
                 "plugin `{name}` is not what {LOCK_FILE} says, though its file is the same, sha256:{}",
                 pinned.sha256
@@ -108,12 +145,22 @@ impl Pins {
     }
 }
 
+fn not_locked(name: &PluginName, found: String) -> Refusal {
+    Refusal {
+        code: crate::codes::NOT_LOCKED.name,
+        class: ErrorClass::InvalidInput,
+        message: format!("plugin `{name}` is not in {LOCK_FILE}, and nothing may be added to it"),
+        found,
+        fix: format!("{}, and commit {LOCK_FILE}", approve(name)),
+    }
+}
+
 fn approve(name: &PluginName) -> String {
     format!("look at what is different with `crossdock plugin approve {name}`, which changes nothing yet")
 }
 
 /// What is kept of a plugin in the lock.
-pub(crate) fn facts(plugin: &Plugin) -> LockedPlugin {
+pub(crate) fn facts(plugin: &Plugin, from: Option<String>) -> LockedPlugin {
     let description = plugin.description();
     let line = |text: &str| text.replace(char::is_control, "\u{fffd}");
     let mut wants: Vec<String> = description.wants.iter().map(|want| line(&want_in_a_line(want))).collect();
@@ -123,6 +170,7 @@ pub(crate) fn facts(plugin: &Plugin) -> LockedPlugin {
     LockedPlugin {
         plugin: description.name.clone(),
         version: description.version.clone(),
+        from,
         sha256: plugin.digest().to_owned(),
         size_bytes: plugin.size_bytes(),
         contract: plugin.contract_version().to_string(),
@@ -149,7 +197,7 @@ fn want_in_a_line(want: &Want) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
     /// What differs: `plugin` (the name that it gives itself), `version`, `sha256`, `size`, `contract`, `role`,
-    /// `export`, `want` or `import`.
+    /// `origin` (where it is fetched from, if it is), `export`, `want` or `import`.
     pub what: &'static str,
     /// What it was.
     pub from: Option<String>,
@@ -182,6 +230,9 @@ pub(crate) fn differences(from: &LockedPlugin, to: &LockedPlugin) -> Vec<Differe
     let changed = values.into_iter().filter(|(_, from, to)| from != to);
     let mut all: Vec<Difference> =
         changed.map(|(what, from, to)| Difference { what, from: Some(from), to: Some(to) }).collect();
+    if from.from != to.from {
+        all.push(Difference { what: "origin", from: from.from.clone(), to: to.from.clone() });
+    }
     let lists = [
         ("export", &from.exports, &to.exports),
         ("want", &from.wants, &to.wants),
@@ -334,6 +385,7 @@ mod tests {
         LockedPlugin {
             plugin: "map".into(),
             version: "0.1.0".into(),
+            from: None,
             sha256: digest.to_string().repeat(64),
             size_bytes: 7,
             contract: "0.1.0".into(),
@@ -415,6 +467,7 @@ mod tests {
         check(|p| p.exports.insert(0, "compensate".into()), &["new export: compensate"]);
         check(|p| p.wants = vec!["http: all".into()], &["no want any more: http: the ERP", "new want: http: all"]);
         check(|p| p.imports.push("state".into()), &["new import: state"]);
+        check(|p| p.from = Some("ghcr.io/a:1".into()), &["new origin: ghcr.io/a:1"]);
         let all = |p: &mut LockedPlugin| {
             *p = LockedPlugin { plugin: "m".into(), size_bytes: 8, contract: "0.2.0".into(), ..entry('a') };
         };

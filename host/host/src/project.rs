@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::secrets::{is_too_short, known};
-use crossdock_model::{ErrorClass, PluginName, RouteName};
+use crossdock_model::{ErrorClass, RouteName};
 use crossdock_route::{Project, ProjectFile, Route, RouteFile, SecretEntry, SecretFrom};
 use crossdock_sandbox::{Certificates, SECRET_MIN_BYTES, SecretValue, read_secret};
 use std::io::{ErrorKind, Read as _};
@@ -57,10 +57,6 @@ impl OpenProject {
     /// A path as it is written in the project or in a route.
     pub(crate) fn resolve(&self, written: &str) -> PathBuf {
         self.folder.join(written)
-    }
-
-    pub(crate) fn plugin_path(&self, name: &PluginName) -> Option<PathBuf> {
-        self.file.plugin(name).map(|entry| self.resolve(&entry.path))
     }
 
     /// The value of a secret, if the project has one at the moment; an empty one is none.
@@ -128,11 +124,28 @@ impl OpenProject {
     /// When a file cannot be read, or holds anything but certificates.
     pub(crate) fn certificates(&self) -> Result<Certificates, Error> {
         let mut certificates = Certificates::default();
+        self.each_certificate(|text| certificates.add_pem(&text).map_err(|error| error.to_string()))?;
+        Ok(certificates)
+    }
+
+    /// The same as texts in PEM, each with certificates and nothing else.
+    ///
+    /// # Errors
+    /// As for [`OpenProject::certificates`].
+    pub(crate) fn certificate_texts(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let mut texts = Vec::new();
+        self.each_certificate(|text| {
+            Certificates::default().add_pem(&text).map_err(|error| error.to_string())?;
+            texts.push(text);
+            Ok(())
+        })?;
+        Ok(texts)
+    }
+
+    fn each_certificate(&self, mut take: impl FnMut(Vec<u8>) -> Result<(), String>) -> Result<(), Error> {
         for written in self.file.certificates() {
             let path = self.resolve(written);
-            let found =
-                read_certificates(&path).and_then(|text| certificates.add_pem(&text).map_err(|e| e.to_string()));
-            found.map_err(|error| {
+            read_certificates(&path).and_then(&mut take).map_err(|error| {
                 Error::new(
                     "host-certificates",
                     ErrorClass::InvalidInput,
@@ -141,7 +154,7 @@ impl OpenProject {
                 )
             })?;
         }
-        Ok(certificates)
+        Ok(())
     }
 
     /// The file of a route, by the name that stands in it.

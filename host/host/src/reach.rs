@@ -1,7 +1,8 @@
 //! What of a project no plugin may reach: whoever can change what the host goes by can do whatever the host can.
 
 use crate::project::{LOCK_FILE, OpenProject, PROJECT_FILE};
-use crossdock_route::SecretFrom;
+use crossdock_registry::signature_file;
+use crossdock_route::{PluginOrigin, SecretFrom};
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -47,8 +48,14 @@ impl OwnFiles {
             files.push(own(name.to_owned(), &project.folder.join(name), Kind::Fixed));
         }
         for plugin in project.file.plugins() {
-            let what = format!("the file of plugin {}", plugin.name);
-            files.push(own(what, &project.resolve(&plugin.path), Kind::Fixed));
+            // Those that are fetched are in the data folder.
+            let PluginOrigin::Path(path) = &plugin.origin else { continue };
+            let path = project.resolve(path);
+            files.push(own(format!("the file of plugin {}", plugin.name), &path, Kind::Fixed));
+            if plugin.publisher.is_some() {
+                let what = format!("the signature of plugin {}", plugin.name);
+                files.push(own(what, &signature_file(&path), Kind::Fixed));
+            }
         }
         for folder in project.route_folders() {
             files.push(own("the folder of routes".to_owned(), &folder, Kind::Listed));

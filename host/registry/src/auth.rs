@@ -23,13 +23,13 @@ pub(crate) struct Session<'r> {
     registry: &'r Registry,
     credentials: Option<&'r Credentials>,
     /// What tokens are asked for; `None`, where none are given out.
-    scope: Option<String>,
+    access: Option<String>,
     authorization: Option<HeaderValue>,
 }
 
 /// The answer to a request for a token.
 #[derive(Deserialize)]
-struct Token {
+struct BearerToken {
     #[serde(default)]
     token: Option<String>,
     #[serde(default)]
@@ -37,8 +37,8 @@ struct Token {
 }
 
 impl<'r> Session<'r> {
-    pub(crate) fn new(registry: &'r Registry, credentials: Option<&'r Credentials>, scope: Option<String>) -> Self {
-        Self { registry, credentials, scope, authorization: None }
+    pub(crate) fn new(registry: &'r Registry, credentials: Option<&'r Credentials>, access: Option<String>) -> Self {
+        Self { registry, credentials, access, authorization: None }
     }
 
     /// Whether there are credentials.
@@ -58,7 +58,7 @@ impl<'r> Session<'r> {
     ) -> Result<Response, Problem> {
         let host = host_of(url);
         // Servers that give out no tokens often say that there is nothing, instead of asking who wants it.
-        if let (None, None, Some(credentials)) = (&self.scope, &self.authorization, self.credentials) {
+        if let (None, None, Some(credentials)) = (&self.access, &self.authorization, self.credentials) {
             self.authorization = Some(secret_header(&credentials.basic(), &host)?);
         }
         let answer = self.registry.send(with(self.request(method.clone(), url)?), &host).await?;
@@ -71,7 +71,7 @@ impl<'r> Session<'r> {
             (Some(Challenge::Basic), Some(credentials)) => {
                 self.authorization = Some(secret_header(&credentials.basic(), &host)?);
             }
-            (Some(Challenge::Bearer { realm, service }), _) if self.scope.is_some() => {
+            (Some(Challenge::Bearer { realm, service }), _) if self.access.is_some() => {
                 self.authorization = Some(self.token(&host, &realm, service.as_deref()).await?);
             }
             _ => return Ok(answer),
@@ -93,8 +93,8 @@ impl<'r> Session<'r> {
         if let Some(service) = service {
             url.query_pairs_mut().append_pair("service", service);
         }
-        if let Some(scope) = &self.scope {
-            url.query_pairs_mut().append_pair("scope", scope);
+        if let Some(access) = &self.access {
+            url.query_pairs_mut().append_pair("scope", access);
         }
         let from = host_of(&url);
         let mut request = self.registry.request(Method::GET, &url)?;
@@ -108,7 +108,7 @@ impl<'r> Session<'r> {
         let text = Zeroizing::new(self.registry.read(answer, self.registry.limits.answer_max_bytes).await?);
         let no_token =
             || Problem::Answer { host: from.clone(), reason: "a request for a token without one".to_owned() };
-        let token: Token = serde_json::from_slice(&text).map_err(|_| no_token())?;
+        let token: BearerToken = serde_json::from_slice(&text).map_err(|_| no_token())?;
         let token = Zeroizing::new(token.token.or(token.access_token).ok_or_else(no_token)?);
         secret_header(&Zeroizing::new(format!("Bearer {}", token.as_str())), &from)
     }
@@ -139,6 +139,15 @@ fn challenge(headers: &HeaderMap) -> Option<Challenge> {
         }
     }
     basic
+}
+
+/// Where the value of a header says that tokens are given out.
+pub(crate) fn asks_for_token(header: &str) -> Option<String> {
+    let value = HeaderValue::from_str(header).ok()?;
+    match challenge(&HeaderMap::from_iter([(WWW_AUTHENTICATE, value)]))? {
+        Challenge::Bearer { realm, .. } => Some(realm),
+        Challenge::Basic => None,
+    }
 }
 
 /// `name=value, name="value"`: what is between quotes may hold commas.

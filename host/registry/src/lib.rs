@@ -11,6 +11,7 @@ mod client;
 pub mod codes;
 mod credentials;
 mod error;
+pub mod fuzzing;
 mod key;
 mod limits;
 mod manifest;

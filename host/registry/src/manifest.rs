@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    /// A manifest as `wkg oci push` writes it.
+    /// A manifest and its config as oci-wasm 0.6.0 writes them, which `wkg` 0.16.1 pushes with.
     const BY_WKG: &str = include_str!("../tests/data/manifest-by-wkg.json");
     const CONFIG_BY_WKG: &str = include_str!("../tests/data/config-by-wkg.json");
 

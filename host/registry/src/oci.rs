@@ -44,7 +44,7 @@ impl Registry {
         reference: &OciReference,
         credentials: Option<&Credentials>,
     ) -> Result<Found, RegistryError> {
-        let mut session = Session::new(self, credentials, Some(scope(reference, "pull")));
+        let mut session = Session::new(self, credentials, Some(access(reference, "pull")));
         let finding = self.manifest(&mut session, reference);
         self.within(reference.registry(), finding)
             .await
@@ -61,7 +61,7 @@ impl Registry {
         found: &Found,
         credentials: Option<&Credentials>,
     ) -> Result<Vec<u8>, RegistryError> {
-        let mut session = Session::new(self, credentials, Some(scope(reference, "pull")));
+        let mut session = Session::new(self, credentials, Some(access(reference, "pull")));
         let fetching = async {
             let max_bytes = self.limits.plugin_max_bytes;
             if found.size_bytes > max_bytes {
@@ -95,7 +95,7 @@ impl Registry {
         credentials: Option<&Credentials>,
     ) -> Result<Pushed, RegistryError> {
         let laid = component.lay(signature);
-        let mut session = Session::new(self, credentials, Some(scope(reference, "pull,push")));
+        let mut session = Session::new(self, credentials, Some(access(reference, "pull,push")));
         let pushing = async {
             self.push_blob(&mut session, reference, component.bytes.clone(), &laid.layer_digest).await?;
             self.push_blob(&mut session, reference, Bytes::from(laid.config), &laid.config_digest).await?;
@@ -174,16 +174,22 @@ impl Registry {
 
     /// The address of something in a repository: without TLS only where that is allowed.
     fn address(&self, reference: &OciReference, what: &str) -> Result<Url, Problem> {
-        let parse = |scheme: &str| {
-            let text = format!("{scheme}://{}/v2/{}/{what}", reference.registry(), reference.repository());
-            Url::parse(&text).map_err(|error| Problem::Setup { reason: format!("{text} is no address: {error}") })
-        };
-        let plain = parse("http")?;
-        if self.may_be_plain(&plain) { Ok(plain) } else { parse("https") }
+        let plain = address("http", reference, what)?;
+        if self.may_be_plain(&plain) { Ok(plain) } else { address("https", reference, what) }
     }
 }
 
-fn scope(reference: &OciReference, actions: &str) -> String {
+/// The address of something in a repository.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn address(scheme: &str, reference: &OciReference, what: &str) -> Result<Url, Problem> {
+    let text = format!("{scheme}://{}/v2/{}/{what}", reference.registry(), reference.repository());
+    Url::parse(&text).map_err(|error| Problem::Setup { reason: format!("{text} is no address: {error}") })
+}
+
+/// What tokens are asked for.
+fn access(reference: &OciReference, actions: &str) -> String {
     format!("repository:{}:{actions}", reference.repository())
 }
 

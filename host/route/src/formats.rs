@@ -40,6 +40,12 @@ formats! {
     Origin = "^https?://[^/?#@*\\\\]+/?$";
     /// A range of addresses.
     Range = "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$";
+    /// The address of a plugin's file.
+    PluginUrl = "^https?://[^@#\\s]+$";
+    /// A plugin in an OCI registry.
+    Oci = "^([a-z0-9.-]+|\\[[0-9a-f:]+\\])(:[0-9]{1,5})?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})$";
+    /// A public key.
+    PublicKey = "^ed25519:[A-Za-z0-9+/]{43}=$";
     /// A SHA-256.
     Digest = "^sha256:[0-9a-f]{64}$";
 }

@@ -34,6 +34,7 @@ mod egress;
 mod formats;
 mod lock;
 mod mistake;
+mod origin;
 mod pace;
 mod place;
 mod project;
@@ -54,9 +55,10 @@ pub use document::FILE_BYTES_MAX;
 pub use egress::HttpGrant;
 pub use lock::{Lock, LockedPlugin};
 pub use mistake::{MISTAKES_MAX, Mistake, Mistakes, Position, Related, Span};
+pub use origin::{PluginEntry, PluginOrigin, PublisherEntry, RegistryEntry};
 pub use pace::{Breaker, Rate};
 pub use place::Place;
-pub use project::{PluginEntry, Project, ProjectFile, Retention, SecretEntry, SecretFrom};
+pub use project::{Project, ProjectFile, Retention, SecretEntry, SecretFrom};
 pub use retry::{Retry, RetryPolicy};
 pub use route::{
     BatchLimits, Handler, Handlers, LogLevel, OnError, PluginUse, Priority, Rollback, Route, Step, Trigger,

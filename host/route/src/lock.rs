@@ -41,6 +41,9 @@ pub struct LockedPlugin {
     /// The version that the plugin gives itself.
     #[serde(deserialize_with = "text")]
     pub version: String,
+    /// Where it was fetched from: a URL, or a reference to a registry. `None`: it is a file of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_text")]
+    pub from: Option<String>,
     /// The SHA-256 of its file: 64 hexadecimal digits in lower case.
     #[serde(deserialize_with = "sha256")]
     pub sha256: String,
@@ -138,6 +141,7 @@ impl Lock {
             };
             line("plugin", quoted(&locked.plugin));
             line("version", quoted(&locked.version));
+            locked.from.iter().for_each(|from| line("from", quoted(from)));
             line("sha256", quoted(&locked.sha256));
             line("size_bytes", locked.size_bytes.to_string());
             line("contract", quoted(&locked.contract));
@@ -219,6 +223,7 @@ mod tests {
         let locked = LockedPlugin {
             plugin: "map".into(),
             version: "0.1.0".into(),
+            from: None,
             sha256: "a".repeat(64),
             size_bytes: 7,
             contract: "0.1.0".into(),
@@ -230,6 +235,7 @@ mod tests {
             replaces: None,
         };
         let approved = LockedPlugin {
+            from: Some("ghcr.io/acme/book:1.2.0".into()),
             approved_at: Some("2026-11-22T08:00:00Z".into()),
             replaces: Some("b".repeat(64)),
             exports: vec!["compensate".into(), "probe".into()],

@@ -5,7 +5,8 @@ use crate::document::document;
 use crate::egress::origin;
 use crate::formats;
 use crate::mistake::{Mistake, Mistakes, SourceText, Span};
-use crate::read::{At, Fields, Node, Notes, age, list, name_text, shown, size, text};
+use crate::origin::{Known, PluginEntry, PluginFile, PublisherEntry, PublisherFile, RegistryEntry, RegistryFile};
+use crate::read::{At, Fields, Node, Notes, age, list, shown, size, text};
 use crate::shared::{PluginLimits, ProjectLimitsFile, TotalLimits, check_secret_name};
 use crate::spans::SpanTree;
 use crossdock_model::PluginName;
@@ -28,6 +29,13 @@ pub struct ProjectFile {
     /// The plugins of the project, each under the name by which routes refer to it.
     #[schemars(with = "Option<BTreeMap<formats::Name, PluginFile>>")]
     plugins: Option<At<Vec<(PluginName, PluginFile)>>>,
+    /// Whose signatures plugins must have that name them as their `publisher`.
+    #[schemars(with = "Option<BTreeMap<formats::Name, PublisherFile>>")]
+    publishers: Option<At<Vec<(String, PublisherFile)>>>,
+    /// What hosts need to be told from which plugins are fetched, each under its name, with the port if it is not the
+    /// usual one. Without it, credentials are looked for in the configuration of Docker.
+    #[schemars(with = "Option<BTreeMap<String, RegistryFile>>")]
+    registries: Option<At<Vec<(String, RegistryFile)>>>,
     /// The secrets of the project: where each comes from, never what it is.
     #[schemars(with = "Option<BTreeMap<formats::SecretName, SecretFile>>")]
     secrets: Option<At<Vec<(String, SecretFile)>>>,
@@ -47,18 +55,6 @@ pub struct ProjectFile {
     /// What holds for all HTTP requests of plugins.
     #[schemars(with = "Option<NetworkFile>")]
     network: Option<At<NetworkFile>>,
-}
-
-/// Where a plugin is.
-#[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields, rename = "Plugin")]
-struct PluginFile {
-    /// The component's file; if it is relative, within the project's folder.
-    #[schemars(with = "String", length(min = 1))]
-    path: Option<At<String>>,
-    /// The SHA-256 of the file: "sha256:" and 64 hexadecimal digits. A file with another one is refused.
-    #[schemars(with = "Option<formats::Digest>")]
-    digest: Option<At<String>>,
 }
 
 /// What holds for all HTTP requests of plugins.
@@ -149,6 +145,16 @@ impl ProjectFile {
                 let entries = Fields::entries(table).into_iter();
                 Some(entries.filter_map(|(key, node)| PluginFile::read(key, node, notes)).collect())
             }),
+            publishers: fields.optional("publishers", |node, notes| {
+                let table = node.table(notes, "[publishers] with a line for each publisher")?;
+                let entries = Fields::entries(table).into_iter();
+                Some(entries.filter_map(|(key, node)| PublisherFile::read(key, node, notes)).collect())
+            }),
+            registries: fields.optional("registries", |node, notes| {
+                let table = node.table(notes, "[registries] with a line for each host")?;
+                let entries = Fields::entries(table).into_iter();
+                Some(entries.filter_map(|(key, node)| RegistryFile::read(key, node, notes)).collect())
+            }),
             secrets: fields.optional("secrets", |node, notes| {
                 let table = node.table(notes, "[secrets] with a line for each secret")?;
                 let entries = Fields::entries(table).into_iter();
@@ -160,15 +166,34 @@ impl ProjectFile {
             ledger: fields.optional("ledger", LedgerFile::read),
             network: fields.optional("network", NetworkFile::read),
         };
+        project.relate(table, fields.notes);
         fields.finish();
         project
     }
 
+    /// Holds what plugins and registries refer to against what is there.
+    fn relate(&self, table: &DeTable<'_>, notes: &mut Notes<'_>) {
+        // Those that are there with mistakes are there.
+        let names = |key: &str| match table.get(key).map(|value| value.get_ref()) {
+            Some(DeValue::Table(table)) => table.keys().map(|key| key.get_ref().as_ref()).collect(),
+            _ => Vec::new(),
+        };
+        let (publishers, secrets): (Vec<&str>, Vec<&str>) = (names("publishers"), names("secrets"));
+        let registries = self.registries.iter().flat_map(|at| &at.value);
+        let plain: Vec<String> =
+            registries.clone().filter(|(_, registry)| registry.is_plain()).map(|(host, _)| host.clone()).collect();
+        let known = Known { publishers: &publishers, secrets: &secrets, plain: &plain };
+        self.plugins.iter().flat_map(|at| &at.value).for_each(|(_, plugin)| plugin.relate(known, notes));
+        registries.for_each(|(_, registry)| registry.relate(known, notes));
+    }
+
     fn check(self, source: &Arc<SourceText>, spans: SpanTree) -> Option<Project> {
         let plugins = self.plugins.map(|at| at.value).unwrap_or_default().into_iter();
-        let plugins = plugins.map(|(name, file)| {
-            Some(PluginEntry { name, path: file.path?.value, digest: file.digest.map(|at| at.value) })
-        });
+        let plugins = plugins.map(|(name, file)| file.check(name));
+        let publishers = self.publishers.map(|at| at.value).unwrap_or_default().into_iter();
+        let publishers = publishers.map(|(name, file)| file.check(name));
+        let registries = self.registries.map(|at| at.value).unwrap_or_default().into_iter();
+        let registries = registries.map(|(host, file)| file.check(host));
         let secrets = self.secrets.map(|at| at.value).unwrap_or_default().into_iter();
         let secrets = secrets.map(|(name, file)| {
             let from = match (file.env, file.file) {
@@ -182,6 +207,8 @@ impl ProjectFile {
         let (limits, total_limits) = self.limits.map(|at| at.value.check()).unwrap_or_default();
         Some(Project(Arc::new(Inner {
             plugins: plugins.collect::<Option<_>>()?,
+            publishers: publishers.collect::<Option<_>>()?,
+            registries: registries.collect::<Option<_>>()?,
             secrets: secrets.collect::<Option<_>>()?,
             limits,
             total_limits,
@@ -193,51 +220,6 @@ impl ProjectFile {
             spans,
         })))
     }
-}
-
-impl PluginFile {
-    fn read(key: At<&str>, node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<(PluginName, Self)> {
-        let name = name_text(key, notes);
-        if let DeValue::String(path) = node.value.get_ref() {
-            node.wrong_type(notes, "a table", format!("write {{ path = {:?} }}", shown(path)));
-            return None;
-        }
-        let table = node.table(notes, "map = { path = \"plugins/map.wasm\" }")?;
-        let mut fields = Fields::new("a plugin", table, Some(node.span()), notes);
-        let planned = ["oci", "url"].into_iter().find(|key| table.contains_key(*key));
-        let fetched = |span: Span| {
-            Mistake::new(
-                codes::NOT_AVAILABLE,
-                "plugins from a registry or an address are not available in this version",
-            )
-            .at(span, "only `path` is")
-            .with_fix(
-                "fetch the component yourself and write path = \"…\"; `digest` makes sure that it is the right one",
-            )
-        };
-        let plugin = Self {
-            path: match planned {
-                Some(_) => fields.optional("path", text),
-                None => fields.required("path", "path = \"…\", the component's file", text),
-            },
-            digest: fields.optional("digest", digest),
-        };
-        fields.refuse("oci", fetched);
-        fields.refuse("url", fetched);
-        fields.finish();
-        Some((name?, plugin))
-    }
-}
-
-fn digest(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<String> {
-    let digest = text(node, notes)?;
-    let hex = digest.strip_prefix("sha256:").unwrap_or_default();
-    if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
-        return Some(digest);
-    }
-    let fix = "write \"sha256:\" and 64 hexadecimal digits in lower case; `crossdock plugin inspect` shows them";
-    node.bad_value(notes, "this is not a digest".to_owned(), "not a SHA-256", fix);
-    None
 }
 
 impl SecretFile {
@@ -360,6 +342,10 @@ pub struct Project(Arc<Inner>);
 #[derive(Debug, Serialize)]
 struct Inner {
     plugins: Vec<PluginEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    publishers: Vec<PublisherEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    registries: Vec<RegistryEntry>,
     secrets: Vec<SecretEntry>,
     limits: PluginLimits,
     total_limits: TotalLimits,
@@ -372,18 +358,6 @@ struct Inner {
     text: Arc<SourceText>,
     #[serde(skip)]
     spans: SpanTree,
-}
-
-/// A plugin of a project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PluginEntry {
-    /// The name by which routes refer to it.
-    pub name: PluginName,
-    /// The component's file, as written; if it is relative, within the project's folder.
-    pub path: String,
-    /// `sha256:` and 64 hexadecimal digits in lower case: what the file must have. The host checks it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
 }
 
 /// A secret of a project.
@@ -464,6 +438,18 @@ impl Project {
         self.0.plugins.iter().find(|plugin| plugin.name == *name)
     }
 
+    /// The publisher with this name.
+    #[must_use]
+    pub fn publisher(&self, name: &str) -> Option<&PublisherEntry> {
+        self.0.publishers.iter().find(|publisher| publisher.name == name)
+    }
+
+    /// What hosts need to be told from which plugins are fetched, in the order in which they are written.
+    #[must_use]
+    pub fn registries(&self) -> &[RegistryEntry] {
+        &self.0.registries
+    }
+
     /// Its secrets, in the order in which they are written.
     #[must_use]
     pub fn secrets(&self) -> &[SecretEntry] {
@@ -512,18 +498,6 @@ impl Project {
     #[must_use]
     pub fn certificates(&self) -> &[String] {
         &self.0.certificates
-    }
-
-    /// Where the path of a plugin stands in the text.
-    #[must_use]
-    pub fn span_of_plugin(&self, name: &PluginName) -> Span {
-        self.0.spans.nearest(&format!("/plugins/{name}/path"), false)
-    }
-
-    /// Where the digest of a plugin stands in the text.
-    #[must_use]
-    pub fn span_of_digest(&self, name: &PluginName) -> Span {
-        self.0.spans.nearest(&format!("/plugins/{name}/digest"), false)
     }
 
     /// Where a secret stands in the text.

@@ -433,9 +433,7 @@ pub(crate) fn secret_name(node: Node<'_, '_>, notes: &mut Notes<'_>) -> Option<S
 /// Whether this can be the name of a secret; notes it if not.
 pub(crate) fn check_secret_name(name: At<&str>, notes: &mut Notes<'_>) -> bool {
     let text = name.value;
-    let fits = (1..=64).contains(&text.len())
-        && text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let fits = is_secret_name(text);
     if !fits {
         notes.add(
             Mistake::new(codes::BAD_VALUE, format!("{:?} cannot be a secret's name", shown(text)))
@@ -444,6 +442,13 @@ pub(crate) fn check_secret_name(name: At<&str>, notes: &mut Notes<'_>) -> bool {
         );
     }
     fits
+}
+
+/// Whether a text can be the name of a secret.
+pub(crate) fn is_secret_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 /// What a plugin may reach.

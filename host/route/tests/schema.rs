@@ -178,6 +178,8 @@ fn the_route_schema_agrees_with_reading() {
     assert!(!check(&schema, read, "name = 'R'\n[source]\nplugin = 'p'\n[[step]]\nname = 's'\nplugin = 'p'\n"));
 }
 
+const PUBLISHER: &str = "[publishers]\nacme = { key = 'ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=' }\n";
+
 #[test]
 fn the_project_schema_agrees_with_reading() {
     let schema = project_schema();
@@ -210,6 +212,26 @@ fn the_project_schema_agrees_with_reading() {
         ("[plugins]\nmap = {}", false),
         ("[plugins]\nmap = { path = 'map.wasm', digest = 'sha256:0' }", false),
         ("[plugins]\nmap = { oci = 'ghcr.io/map' }", false),
+        ("[plugins]\nmap = { oci = 'ghcr.io/Map:1' }", false),
+        ("[plugins]\nmap = { oci = 'ghcr.io/acme/map:1.2.0' }", true),
+        ("[plugins]\nmap = { oci = 'localhost:5000/map:1' }", true),
+        (&format!("[plugins]\nmap = {{ oci = 'ghcr.io/map@sha256:{digest}' }}"), true),
+        ("[plugins]\nmap = { oci = 'https://ghcr.io/map:1' }", false),
+        ("[plugins]\nmap = { oci = 'ghcr.io/map:1', path = 'map.wasm' }", false),
+        ("[plugins]\nmap = { oci = 'ghcr.io/map:1', digest = 'sha256:0' }", false),
+        ("[plugins]\nmap = { url = 'https://a.example/map.wasm' }", false),
+        (&format!("[plugins]\nmap = {{ url = 'https://a.example/m.wasm', digest = 'sha256:{digest}' }}"), true),
+        (&format!("[plugins]\nmap = {{ url = 'https://a@b.example/m.wasm', digest = 'sha256:{digest}' }}"), false),
+        (&format!("[plugins]\nmap = {{ url = 'file:///m.wasm', digest = 'sha256:{digest}' }}"), false),
+        (&format!("{PUBLISHER}[plugins]\nmap = {{ path = 'map.wasm', publisher = 'acme' }}"), true),
+        ("[publishers]\nacme = { key = 'ed25519:abc' }", false),
+        ("[publishers]\nacme = {}", false),
+        ("[registries]\n'a.example' = { user = 'u', password = 'A' }\n[secrets]\nA = { env = 'A' }", true),
+        ("[registries]\n'a.example:5000' = { plain_http = true }", true),
+        ("[registries]\n'a.example' = { user = 'u' }", false),
+        ("[registries]\n'a.example' = { password = 'A' }\n[secrets]\nA = { env = 'A' }", false),
+        ("[registries]\n'a.example' = { plain_http = 'yes' }", false),
+        ("[registries]\n'a.example' = { insecure = true }", false),
         ("[secrets]\nA = 'hunter2'", false),
         ("[secrets]\nA = { value = 'hunter2' }", false),
         ("[secrets]\nA = {}", false),

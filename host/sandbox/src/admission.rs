@@ -224,6 +224,17 @@ fn admit_by(host: ContractVersion, bytes: &[u8]) -> Result<Admitted, AdmissionEr
     Ok(Admitted { role, compensate, probe, imports, contract, structures_max_bytes })
 }
 
+/// The full names of what a component imports and of what it exports, as far as they are interfaces.
+///
+/// # Errors
+/// When it is no component, or is damaged.
+pub(crate) fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), AdmissionError> {
+    check_beginning(bytes)?;
+    let outside = walk(bytes)?;
+    let own = |names: &[&str]| names.iter().map(|name| shown(name)).collect();
+    Ok((own(&outside.imports), own(&outside.exports)))
+}
+
 fn shown(text: &str) -> String {
     PluginText::line(text, 200, &Redactor::default()).into_string()
 }

@@ -375,6 +375,20 @@ impl ReadPlugin {
     pub fn size_bytes(&self) -> u64 {
         self.bytes.len() as u64
     }
+
+    /// What was read.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The full names of what the component imports, and of what it exports. Nothing of it is compiled or run.
+    ///
+    /// # Errors
+    /// When it is no component, or is damaged.
+    pub fn names(&self) -> Result<(Vec<String>, Vec<String>), SandboxError> {
+        admission::names(&self.bytes).map_err(|error| SandboxError::Refused { path: self.path.clone(), error })
+    }
 }
 
 /// What is known of a plugin's file before it says anything itself.

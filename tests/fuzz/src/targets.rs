@@ -1,5 +1,6 @@
 //! The targets.
 
+mod elsewhere;
 #[cfg(feature = "sandbox")]
 mod guests;
 #[cfg(feature = "sandbox")]
@@ -27,6 +28,7 @@ pub const LIGHT: &[Target] = &[
     plugins::MAP,
     rest::POINTER,
     rest::RETRY_AFTER,
+    elsewhere::REGISTRY,
 ];
 
 /// Those that need the sandbox.

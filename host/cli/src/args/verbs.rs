@@ -238,6 +238,50 @@ pub(crate) struct ApproveArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// The plugin's file. Example: dist/orders.wasm
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where to: registry, repository and tag. Example: ghcr.io/acme/orders:1.2.0
+    #[arg(value_name = "REFERENCE")]
+    pub(crate) reference: String,
+    /// Sign it with the private key in this file; without it, a signature beside the file goes along. Example: --sign
+    /// acme.key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sign: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// The new file for the private key. Example: acme.key
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// The plugin's file. Example: dist/orders.wasm
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The file with the private key. Example: --key acme.key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyPluginArgs {
+    /// The plugin's file; its signature is looked for beside it, as FILE.sig. Example: dist/orders.wasm
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// With the key of this publisher of the project. Example: --publisher acme
+    #[arg(long, value_name = "NAME", required_unless_present = "key", conflicts_with = "key")]
+    pub(crate) publisher: Option<String>,
+    /// With this public key. Example: --key ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ReleaseArgs {
     /// The route, by the name in its file. Example: orders-to-erp
     #[arg(value_name = "ROUTE", value_parser = |text: &str| RouteName::new(text))]

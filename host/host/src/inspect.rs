@@ -2,6 +2,7 @@
 
 use crate::approval::unknown;
 use crate::error::Error;
+use crate::files::Seek;
 use crate::host::Host;
 use crate::schema::{SettingReport, settings};
 use crate::secrets::{clean, redact_json};
@@ -69,22 +70,24 @@ pub struct PluginCost {
 
 impl Host {
     /// Looks at a plugin and asks it to describe itself: a file, or where there is none of this name, a plugin of the
-    /// project by its name. It is granted nothing. Its machine code goes into the cache.
+    /// project by its name, which is fetched if it comes from elsewhere. It is granted nothing. Its machine code goes into
+    /// the cache.
     ///
     /// # Errors
     /// When it is not a plugin for this host; nothing of it is compiled then if that shows in its file.
     pub async fn inspect(&self, which: &Path) -> Result<PluginReport, Error> {
-        let path = self.file_of(which)?;
+        let path = self.file_of(which).await?;
         let plugin = self.sandbox()?.load(&path).await.map_err(|error| Error::explained(&error))?;
         Ok(report(path, &plugin))
     }
 
-    /// The file that is meant.
-    fn file_of(&self, which: &Path) -> Result<PathBuf, Error> {
+    /// The file that is meant, fetched if need be.
+    async fn file_of(&self, which: &Path) -> Result<PathBuf, Error> {
         let name = which.to_str().and_then(|text| PluginName::new(text).ok());
         match (name, self.project()) {
             (Some(name), Ok(project)) if !which.exists() => {
-                project.plugin_path(&name).ok_or_else(|| unknown(project, "looking at", &name))
+                let found = self.files(project)?.find(&name, Seek::Wanted).await?;
+                found.ok_or_else(|| unknown(project, "looking at", &name))
             }
             _ => Ok(which.to_path_buf()),
         }

@@ -121,7 +121,7 @@ pub fn is_registry(text: &str) -> bool {
     if let Some(address) = text.strip_prefix('[') {
         let Some((address, port)) = address.split_once(']') else { return false };
         let port_fits = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
-        return port_fits && address.parse::<std::net::Ipv6Addr>().is_ok();
+        return port_fits && is_v6(address);
     }
     let (host, port) = match text.split_once(':') {
         Some((host, port)) => (host, Some(port)),
@@ -142,6 +142,11 @@ pub fn is_registry(text: &str) -> bool {
 pub fn is_digest(text: &str) -> bool {
     let hex = text.strip_prefix("sha256:").unwrap_or_default();
     hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// Whether it looks like an address of IPv6: whoever connects to it finds out whether it is one.
+fn is_v6(text: &str) -> bool {
+    (2..=39).contains(&text.len()) && text.contains(':') && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b':')
 }
 
 fn is_port(text: &str) -> bool {

@@ -32,8 +32,9 @@ pub(crate) struct Session<'r> {
 struct BearerToken {
     #[serde(default)]
     token: Option<String>,
-    #[serde(default)]
-    access_token: Option<String>,
+    /// What OAuth 2 calls it.
+    #[serde(default, rename = "access_token")]
+    other: Option<String>,
 }
 
 impl<'r> Session<'r> {
@@ -109,7 +110,7 @@ impl<'r> Session<'r> {
         let no_token =
             || Problem::Answer { host: from.clone(), reason: "a request for a token without one".to_owned() };
         let token: BearerToken = serde_json::from_slice(&text).map_err(|_| no_token())?;
-        let token = Zeroizing::new(token.token.or(token.access_token).ok_or_else(no_token)?);
+        let token = Zeroizing::new(token.token.or(token.other).ok_or_else(no_token)?);
         secret_header(&Zeroizing::new(format!("Bearer {}", token.as_str())), &from)
     }
 }

@@ -212,6 +212,15 @@ fn no_way_leads_out_of_tls() {
 }
 
 #[test]
+fn certificates_that_are_none() {
+    let damaged = b"-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n".to_vec();
+    let error = Registry::new(ClientConfig { certificates: vec![damaged], ..ClientConfig::default() }).unwrap_err();
+    assert_eq!(error.code(), "registry-setup", "{error}");
+    assert!(error.to_string().starts_with("setting up TLS for registries: "), "{error}");
+    assert!(error.fix().unwrap().contains("[network]"), "{error}");
+}
+
+#[test]
 fn plain_http_is_for_this_machine_only() {
     let error =
         now(registry(small()).fetch_url("http://plugins.example/p.wasm", &digest_of(PLUGIN), None)).unwrap_err();

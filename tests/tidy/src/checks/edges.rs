@@ -51,6 +51,7 @@ const FUZZED: &[&str] = &[
     "crossdock-engine",
     "crossdock-ledger",
     "crossdock-sandbox",
+    "crossdock-registry",
     "crossdock-devkit",
     "crossdock-sdk",
     "http-destination",
@@ -76,6 +77,11 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         "wasmtime*",
         &["host/sandbox", "tests/bench"],
         "the sandbox is the only room that names wasmtime; a benchmark measures beside it",
+    ),
+    (
+        "reqwest",
+        &["host/registry"],
+        "plugins reach servers through the sandbox; only plugins themselves are fetched so",
     ),
     (
         "wit-bindgen",

@@ -6,7 +6,9 @@ mod verbs;
 pub(crate) use choice::{Consent, Filter, Part, Which};
 pub(crate) use verbs::{
     ApproveArgs, BackupArg, BackupArgs, BuildArgs, DecideArgs, EventsArgs, ExplainArgs, FailuresArgs, InspectArgs,
-    KeygenArgs, NewArgs, ProbeArgs, PruneArgs, PushArgs, RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs, RestoreArgs, ResumeArgs, ResyncArgs, RollbackListArgs, RouteArg, RunsArgs, SignArgs, TestArgs, VerifyPluginArgs, WitCheckArgs,
+    KeygenArgs, NewArgs, ProbeArgs, PruneArgs, PushArgs, RecordArgs, RecordsArgs, ReleaseArgs, ReportArgs, ResolveArgs,
+    RestoreArgs, ResumeArgs, ResyncArgs, RollbackListArgs, RouteArg, RunsArgs, SignArgs, TestArgs, VerifyPluginArgs,
+    WitCheckArgs,
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand};

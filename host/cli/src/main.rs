@@ -86,9 +86,6 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
     if let Verb::Wit(Wit::Check(args)) = &cli.verb {
         return author::compare(out, args);
     }
-    if let Verb::Plugin(Plugin::Test(args)) = &cli.verb {
-        return test::test(out, args).await;
-    }
     let Global { data, project, locked, .. } = cli.global;
     let host = Host::open(HostOptions { project: project.or(found), data, locked, ..HostOptions::default() })?;
     match &cli.verb {
@@ -110,7 +107,7 @@ async fn answer(out: &Out, cli: Cli, found: Option<PathBuf>) -> Result<u8, Fail>
         Verb::Rollback(Rollback::MarkDone(args)) => return decide::mark_done(out, &host, args).await,
         Verb::Connectors(Connectors::Check(args)) => return look::connectors(out, &host, &args.route).await,
         Verb::Plugin(Plugin::Build(args)) => author::build(out, &host, args).await?,
-        Verb::Plugin(Plugin::Test(args)) => return test::test(out, args).await,
+        Verb::Plugin(Plugin::Test(args)) => return test::test(out, host.cache_dir(), args).await,
         Verb::Plugin(Plugin::List) => return plugins::list(out, &host).await,
         Verb::Plugin(Plugin::Approve(args)) => return plugins::approve(out, &host, args).await,
         Verb::Plugin(Plugin::Pull) => publish::pull(out, &host).await?,

@@ -17,9 +17,9 @@ const FOUND: u8 = 4;
 ///
 /// # Errors
 /// When there is no such plugin, or its cases cannot be used.
-pub(crate) async fn test(out: &Out, args: &TestArgs) -> Result<u8, Fail> {
+pub(crate) async fn test(out: &Out, cache_dir: PathBuf, args: &TestArgs) -> Result<u8, Fail> {
     let (plugin, cases, save) = (args.plugin.clone(), args.cases.clone(), args.save.clone());
-    let trying = tokio::task::spawn_blocking(move || try_out(plugin, cases, save));
+    let trying = tokio::task::spawn_blocking(move || try_out(plugin, cases, save, cache_dir));
     let tried = trying.await.map_err(|error| Fail::internal(format!("trying the plugin out: {error}")))?;
     let (report, saved) = tried.map_err(|error| Fail::author(&error))?;
     if out.json {
@@ -34,14 +34,19 @@ pub(crate) async fn test(out: &Out, args: &TestArgs) -> Result<u8, Fail> {
     Ok(if report.holds() { 0 } else { FOUND })
 }
 
-fn try_out(plugin: PathBuf, cases: Option<PathBuf>, save: Option<PathBuf>) -> Result<(Report, Vec<PathBuf>), KitError> {
+fn try_out(
+    plugin: PathBuf,
+    cases: Option<PathBuf>,
+    save: Option<PathBuf>,
+    cache_dir: PathBuf,
+) -> Result<(Report, Vec<PathBuf>), KitError> {
     let plugin = find_plugin(&plugin)?;
     let cases = match cases {
         Some(cases) => cases,
         None => find_cases(&plugin)?,
     };
     let cases = read_cases(&cases)?;
-    let report = Kit::confined()?.load(&plugin)?.test(&cases)?;
+    let report = Kit::confined_with_cache(cache_dir)?.load(&plugin)?.test(&cases)?;
     let saved = save.map(|folder| report.save(&folder)).transpose()?.unwrap_or_default();
     Ok((report, saved))
 }

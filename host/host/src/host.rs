@@ -139,6 +139,12 @@ impl Host {
         &self.data
     }
 
+    /// The folder of compiled plugins, below the data folder.
+    #[must_use]
+    pub fn cache_dir(&self) -> PathBuf {
+        self.data.join(CACHE_FOLDER)
+    }
+
     /// Checks a route and everything it needs, except whether its connectors can be reached. Runs nothing and
     /// writes nothing but compiled code into the cache.
     ///
@@ -333,7 +339,7 @@ impl Host {
         let said = self.project.as_ref().map(|project| *project.file.total_limits()).unwrap_or_default();
         let compile = default.compile_limits;
         let config = SandboxConfig {
-            cache_dir: Some(self.data.join(CACHE_FOLDER)),
+            cache_dir: Some(self.cache_dir()),
             compiler: self.compiler.clone(),
             memory_total_max_bytes: said.memory_total_max_bytes.unwrap_or(default.memory_total_max_bytes),
             compile_limits: CompileLimits {

@@ -6,7 +6,7 @@ use crossdock_sandbox::{
     Answering, Compiler, GivenAnswer, OutgoingRequest, Plugin, Sandbox, SandboxConfig, SandboxError,
 };
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -47,11 +47,12 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn new(compiler: Compiler) -> Result<Self, SandboxError> {
+    pub(crate) fn new(compiler: Compiler, cache_dir: Option<PathBuf>) -> Result<Self, SandboxError> {
         let clock = Arc::new(SetClock::new(BEGINNING));
         let switch = Arc::new(Switch::default());
         let config = SandboxConfig {
             compiler,
+            cache_dir,
             answering: Some(switch.clone()),
             // One instance computes at a time.
             threads: Some(1),

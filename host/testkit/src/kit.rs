@@ -7,7 +7,7 @@ use crate::plays::{self, Plays};
 use crate::report::Report;
 use crate::run::{self, CaseOutcome};
 use crossdock_sandbox::{Compiler, Plugin};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 
@@ -41,7 +41,7 @@ impl Kit {
     /// # Errors
     /// When the machine does not give what the sandbox needs.
     pub fn new() -> Result<Self, KitError> {
-        Self::with(Compiler::InProcess)
+        Self::with(Compiler::InProcess, None)
     }
 
     /// A kit that has plugins compiled by this program, started again: its `main` must call `crossdock::compile_if_asked`
@@ -50,12 +50,21 @@ impl Kit {
     /// # Errors
     /// As [`Kit::new`].
     pub fn confined() -> Result<Self, KitError> {
-        Self::with(Compiler::ThisProgram)
+        Self::with(Compiler::ThisProgram, None)
     }
 
-    fn with(compiler: Compiler) -> Result<Self, KitError> {
+    /// As [`Kit::confined`], with a folder in which compiled plugins are kept: a host's own cache does, and then has what this
+    /// one compiled. It is made if it is not there.
+    ///
+    /// # Errors
+    /// As [`Kit::new`], and when the folder cannot be used.
+    pub fn confined_with_cache(cache_dir: impl Into<PathBuf>) -> Result<Self, KitError> {
+        Self::with(Compiler::ThisProgram, Some(cache_dir.into()))
+    }
+
+    fn with(compiler: Compiler, cache_dir: Option<PathBuf>) -> Result<Self, KitError> {
         let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(KitError::Setup)?;
-        Ok(Self { bench: Arc::new(Bench::new(compiler)?), waiting: Arc::new(waiting) })
+        Ok(Self { bench: Arc::new(Bench::new(compiler, cache_dir)?), waiting: Arc::new(waiting) })
     }
 
     /// Loads a plugin.

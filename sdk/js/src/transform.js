@@ -1,6 +1,6 @@
 // One batch through a transformer.
 
-import { ColumnBuilder, Values } from "./column.js";
+import { ColumnBuilder } from "./column.js";
 import { asAnswer } from "./guard.js";
 import { CODES, Failure, recordFailure } from "./failure.js";
 import { Batch } from "./record.js";
@@ -41,7 +41,9 @@ export class Output {
 
   attribute(name, value) {
     const output = Math.max(this.payloads.length - 1, this.first);
-    this.set.push({ output, name: String(name), value: value === undefined || value === null ? "" : bytesOf(value) });
+    // Text becomes bytes with all the others, at the end.
+    const given = value === undefined || value === null ? "" : value;
+    this.set.push({ output, name: String(name), value: typeof given === "string" ? given : bytesOf(given) });
   }
 
   drop() {
@@ -111,9 +113,9 @@ function attributesOf(batch, set, counts) {
   });
   const names = new Set([...batch.attributes.keys(), ...set.map(({ name }) => name)]);
   return [...names].map((name) => {
-    const had = batch.attributes.get(name) ?? new Values({ data: new Uint8Array(0), offsets: [0] });
+    const had = batch.attributes.get(name);
     const column = new ColumnBuilder();
-    for (const parent of parents) column.push(had.bytes(parent));
+    for (const parent of parents) column.push(had === undefined || had.isEmpty(parent) ? "" : had.bytes(parent));
     for (const { output, name: of, value } of set) if (of === name) column.values[output] = value;
     return { name, values: column.finish() };
   });

@@ -165,6 +165,13 @@ fn the_kit_passes_its_own_tests_and_those_of_its_examples() -> Result<()> {
     );
     let (entry, _) = author.build(&author.path("sdk/examples/ledger-entry"))?;
     assert_eq!(entry["role"], "destination", "{entry}");
+    // The same cases as those of the examples in Rust, and the same hostile host.
+    for name in ["orders", "ledger-entry"] {
+        let cases = workspace_root().join("sdk/rust/examples").join(name).join("cases").display().to_string();
+        let file = format!("dist/{name}.wasm");
+        let folder = author.path("sdk/examples").join(name);
+        let _ = author.crossdock(&["plugin", "test", &file, "--cases", &cases], &folder)?.exits(0);
+    }
     Ok(())
 }
 
@@ -182,6 +189,7 @@ fn templates_build_to_the_same_file_wherever_they_stand() -> Result<()> {
         );
         let tested = author.npm(&["test"], &folder)?;
         ensure!(tested.code == 0, "{role}: {}", tested.all());
+        let _ = author.crossdock(&["plugin", "test", &file.display().to_string()], &folder)?.exits(0);
         let bytes = fs::read(&file)?;
         let home = std::env::var_os("HOME").map(PathBuf::from);
         for path in [Some(&*author.root), home.as_deref()].into_iter().flatten() {

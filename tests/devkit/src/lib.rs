@@ -19,4 +19,4 @@ pub use hostile::{HOSTILE_PATHS, HostileServer, SeenRequest};
 pub use http::{http, http_with};
 pub use process::Child;
 pub use registry::{OciRegistry, REGISTRY_PASSWORD, REGISTRY_USER};
-pub use wasm::{Plugins, guests, plugins};
+pub use wasm::{Plugins, examples, guests, plugins};

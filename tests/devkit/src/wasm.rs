@@ -15,6 +15,9 @@ const TARGET: &str = "wasm32-wasip2";
 /// The plugins of this workspace.
 const PLUGINS: [&str; 5] = ["text-source", "http-source", "map", "http-destination", "file-destination"];
 
+/// The example plugins of the kit for Rust.
+const EXAMPLES: [&str; 2] = ["orders", "ledger-entry"];
+
 /// Plugins that were built, by the name of their package.
 #[derive(Debug, Clone)]
 pub struct Plugins {
@@ -51,6 +54,18 @@ pub fn plugins() -> Result<Plugins> {
         let missing: Vec<&str> = PLUGINS.into_iter().filter(|name| !built.files.contains_key(*name)).collect();
         ensure!(missing.is_empty(), "the build made no plugin of {}: do they export a role?", missing.join(", "));
         Ok(built)
+    })
+}
+
+/// Builds the example plugins of the kit for Rust (`orders`, `ledger-entry`), as their authors would.
+///
+/// # Errors
+/// As [`plugins`].
+pub fn examples() -> Result<Plugins> {
+    static BUILT: Mutex<Option<Plugins>> = Mutex::new(None);
+    once(&BUILT, || {
+        let arguments = EXAMPLES.iter().flat_map(|name| ["-p", name]).map(OsString::from).collect();
+        build(arguments).context("building the example plugins")
     })
 }
 

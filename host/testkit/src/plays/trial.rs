@@ -203,16 +203,33 @@ fn secret_in(case: &Case, failure: &Failure) -> Option<String> {
     found.map(|(name, _)| name.clone())
 }
 
-/// Whether a pointer cannot be one into this payload: the value itself may be missing, what it would stand in may not.
+/// Whether a pointer cannot be one into this payload. What it leads to may be missing, as the field to blame often is.
 fn is_astray(pointer: &str, payload: &[u8]) -> bool {
-    let Ok(document) = serde_json::from_slice::<Value>(payload) else { return false };
-    if pointer.is_empty() || document.pointer(pointer).is_some() {
+    if pointer.is_empty() {
         return false;
     }
-    match pointer.rsplit_once('/') {
-        Some((parent, _)) => !matches!(document.pointer(parent), Some(Value::Object(_) | Value::Array(_))),
-        None => true,
+    let is_escaped = |token: &str| token.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    let Some(tokens) = pointer.strip_prefix('/') else { return true };
+    if !tokens.split('/').all(is_escaped) {
+        return true;
     }
+    let Ok(document) = serde_json::from_slice::<Value>(payload) else { return false };
+    let mut here = &document;
+    for token in tokens.split('/') {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        here = match here {
+            Value::Object(members) => match members.get(&token) {
+                Some(value) => value,
+                None => return false,
+            },
+            Value::Array(values) => match token.parse::<usize>().ok().and_then(|index| values.get(index)) {
+                Some(value) => value,
+                None => return true,
+            },
+            _ => return false,
+        };
+    }
+    false
 }
 
 /// A finding about one record.
@@ -225,4 +242,29 @@ pub(crate) fn about(
     seen: impl Into<String>,
 ) -> Finding {
     Finding::new(kind, &sample.only(std::slice::from_ref(given)), done, expected, seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_lead_into_the_payload_or_not() {
+        let payload = br#"{"lines":[{"price":1}],"a/b":2,"name":"ann"}"#;
+        for (pointer, expected) in [
+            ("", false),
+            ("/lines/0/price", false),
+            ("/lines/0/cents", false),
+            ("/missing", false),
+            ("/missing/field", false),
+            ("/a~1b", false),
+            ("lines", true),
+            ("lines.0.price", true),
+            ("/lines/1/price", true),
+            ("/lines/first", true),
+            ("/a~b", true),
+        ] {
+            assert_eq!(is_astray(pointer, payload), expected, "{pointer}");
+        }
+    }
 }

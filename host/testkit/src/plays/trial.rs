@@ -222,9 +222,11 @@ fn is_astray(pointer: &str, payload: &[u8]) -> bool {
                 Some(value) => value,
                 None => return false,
             },
-            Value::Array(values) => match token.parse::<usize>().ok().and_then(|index| values.get(index)) {
-                Some(value) => value,
-                None => return true,
+            // One behind the last may be missing; a name is missing where no object is.
+            Value::Array(values) => match token.parse::<usize>().map(|index| (index, values.get(index))) {
+                Ok((_, Some(value))) => value,
+                Ok((index, None)) => return index > values.len(),
+                Err(_) => return false,
             },
             _ => return false,
         };
@@ -260,8 +262,9 @@ mod tests {
             ("/a~1b", false),
             ("lines", true),
             ("lines.0.price", true),
-            ("/lines/1/price", true),
-            ("/lines/first", true),
+            ("/lines/1/price", false),
+            ("/lines/7/price", true),
+            ("/lines/first", false),
             ("/a~b", true),
         ] {
             assert_eq!(is_astray(pointer, payload), expected, "{pointer}");

@@ -46,6 +46,7 @@ codes![
     "kit-undo-needs-instance",
     "kit-undo-twice",
     "kit-untouched-not-honoured",
+    "plugin-not-built",
 ];
 
 #[cfg(test)]
@@ -55,7 +56,7 @@ mod tests {
     use crate::KINDS;
 
     /// Those of the kit's own errors.
-    const OF_ERRORS: [&str; 4] = ["case-invalid", "cases-unreadable", "kit-files", "kit-setup"];
+    const OF_ERRORS: [&str; 5] = ["case-invalid", "cases-unreadable", "kit-files", "kit-setup", "plugin-not-built"];
 
     #[test]
     fn every_code_has_a_page_and_every_page_a_code() {

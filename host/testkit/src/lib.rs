@@ -27,6 +27,7 @@ pub use case::{
     Answer as GivenAnswer, Any, Call, Case, CaseError, Dir, Exchange, Expect, Fine, Grants, Json, More, NoAnswer, Page,
     PageRecord, Receipt, Record, Refused, Refusing, Request, Secret, Times, Unreadable, Word, read_cases,
 };
+pub use crossdock_model::{Code, Explained, Failure, Outcome};
 pub use error::KitError;
 pub use finding::{Finding, KINDS, Kind, Tried, Verdict};
 pub use kit::{Kit, LoadedPlugin};

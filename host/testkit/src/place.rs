@@ -13,14 +13,14 @@ pub fn find_plugin(path: &Path) -> Result<PathBuf, CaseError> {
         return Ok(path.to_owned());
     }
     let dist = path.join("dist");
-    let none = |reason: &str| CaseError::refused(&dist.display().to_string(), reason.to_owned());
-    let entries = std::fs::read_dir(&dist).map_err(|_| none("there is no plugin yet: run `crossdock plugin build`"))?;
+    let none = |reason| CaseError::NoPlugin { folder: dist.clone(), reason };
+    let entries = std::fs::read_dir(&dist).map_err(|_| none("there is none yet"))?;
     let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|ending| ending == "wasm")).collect();
     match (files.pop(), files.is_empty()) {
         (Some(file), true) => Ok(file),
-        (Some(_), false) => Err(none("there are several plugins: name one of the files")),
-        (None, _) => Err(none("there is no plugin yet: run `crossdock plugin build`")),
+        (Some(_), false) => Err(none("there are several")),
+        (None, _) => Err(none("there is none yet")),
     }
 }
 

@@ -156,6 +156,9 @@ fn whole(call: &str, answer: Result<(), CallError>, refused: Option<&Refused>, o
         (Ok(()), None) => {}
         (Ok(()), Some(_)) => outcome.differs(format!("{call}: expected to be refused, and it was not")),
         (Err(found), Some(expected)) => {
+            if let CallError::Fault(fault) = &found {
+                outcome.fault.get_or_insert_with(|| fault.clone());
+            }
             let lines = compare::refusal(expected, &found);
             lines.into_iter().for_each(|line| outcome.differs(format!("{call}: {line}")));
         }

@@ -19,6 +19,14 @@ pub enum CaseError {
         /// Why.
         source: io::Error,
     },
+    /// A plugin's folder has no plugin that could be meant.
+    #[error("looking for the plugin in {}: {reason}", folder.display())]
+    NoPlugin {
+        /// The folder.
+        folder: PathBuf,
+        /// What is there.
+        reason: &'static str,
+    },
     /// A file is not a case.
     #[error("reading the case {name}: {reason}")]
     Refused {
@@ -39,6 +47,7 @@ impl Explained for CaseError {
     fn code(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } => "cases-unreadable",
+            Self::NoPlugin { .. } => "plugin-not-built",
             Self::Refused { .. } => "case-invalid",
         }
     }
@@ -50,6 +59,7 @@ impl Explained for CaseError {
     fn fix(&self) -> Option<String> {
         Some(match self {
             Self::Unreadable { .. } => "name the folder with the cases, or one case: `--cases DIR`".to_owned(),
+            Self::NoPlugin { .. } => "build it with `crossdock plugin build`, or name its file".to_owned(),
             Self::Refused { .. } => "mend the case; `crossdock explain case-invalid` says what it may hold".to_owned(),
         })
     }

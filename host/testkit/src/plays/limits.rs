@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// The most bytes of payloads in the largest batch.
 const BATCH_MAX_BYTES: usize = 4 << 20;
 /// The time of a call in which the other system says nothing.
-const SILENT_CALL_MS: u64 = 1_500;
+const SILENT_CALL_MS: u64 = 1_000;
 /// How many batches the memory is measured over, and how many must do with little more.
 const WARM_BATCHES: usize = 20;
 const MANY_BATCHES: usize = 300;

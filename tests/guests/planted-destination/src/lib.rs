@@ -183,7 +183,7 @@ impl exports::crossdock::plugin::destination::Guest for Guest {
                 codes.push(7);
                 continue;
             }
-            let mut post = || {
+            let post = || {
                 send(
                     "POST",
                     "http://books.test/entries",

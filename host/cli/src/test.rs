@@ -89,6 +89,9 @@ fn found(out: &Out, finding: &Finding, saved: &[PathBuf]) -> String {
     ] {
         let _ = writeln!(text, "  {} {}", paint.dim(&format!("{name:<11}")), clean(value));
     }
+    if let Some(detail) = &finding.detail {
+        text.push_str(&indent(&clean_lines(detail), 14));
+    }
     let _ = writeln!(text, "  {} crossdock explain {code}", paint.dim("more       "));
     let name = format!("{code}.toml");
     match saved.iter().find(|path| path.ends_with(&name)) {

@@ -174,3 +174,13 @@ pub(crate) fn error(error: &CallError) -> String {
         CallError::Host(error) => format!("an error of the host: {error}"),
     }
 }
+
+/// The lines of a fault's detail that are shown, with the author's files and lines in them.
+const DETAIL_LINES_MAX: usize = 16;
+
+/// What is told of a fault beside its message: what the plugin wrote last, where it was.
+pub(crate) fn detail(error: &CallError) -> Option<String> {
+    let CallError::Fault(fault) = error else { return None };
+    let lines: Vec<&str> = fault.detail.as_deref()?.lines().collect();
+    Some(lines[lines.len().saturating_sub(DETAIL_LINES_MAX)..].join("\n"))
+}

@@ -136,6 +136,9 @@ pub struct Finding {
     pub expected: String,
     /// What was seen.
     pub seen: String,
+    /// Of a fault: what the plugin wrote last, and where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// How it is mended.
     pub hint: &'static str,
     /// The name of the case that it was found with.
@@ -164,6 +167,7 @@ impl Finding {
             done,
             expected: expected.into(),
             seen: seen.into(),
+            detail: None,
             hint: kind.hint,
             case: case.name.clone(),
             input,

@@ -48,7 +48,8 @@ impl CaseOutcome {
         if let CallError::Fault(fault) = failed {
             self.fault.get_or_insert_with(|| fault.clone());
         }
-        self.differs(format!("{call}: {}", error(failed)));
+        let detail = compare::detail(failed).map(|detail| format!("\n{detail}")).unwrap_or_default();
+        self.differs(format!("{call}: {}{detail}", error(failed)));
     }
 }
 

@@ -6,6 +6,7 @@ use crate::diff::shown;
 use crate::finding::{BATCH_MATTERS, Finding, NOT_THE_SAME, ORDER_MATTERS, STATE_IN_GLOBALS};
 use crate::live::{Answer, Given, Live};
 use crate::world::Failing;
+use crossdock_model::Outcome;
 use crossdock_sandbox::Role;
 
 /// How many records are tried by themselves.
@@ -23,10 +24,12 @@ const SENSELESS: [&[u8]; 9] = [
     b"[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]",
 ];
 
-/// What became of a record, for comparing: without texts for people.
-fn essence(answer: &Answer) -> (u8, Vec<Vec<u8>>, Option<(String, Option<String>)>) {
-    let failure = answer.failure.as_ref().map(|failure| (failure.code.clone(), failure.pointer.clone()));
-    (answer.outcome as u8, answer.outputs.iter().map(|output| output.payload.clone()).collect(), failure)
+/// What became of a record, for comparing: outcome, outputs, and of a failure code and pointer, not the texts for people.
+type Essence<'a> = (Outcome, Vec<&'a [u8]>, Option<(&'a str, Option<&'a str>)>);
+
+fn essence(answer: &Answer) -> Essence<'_> {
+    let failure = answer.failure.as_ref().map(|failure| (failure.code.as_str(), failure.pointer.as_deref()));
+    (answer.outcome, answer.outputs.iter().map(|output| output.payload.as_slice()).collect(), failure)
 }
 
 fn same(a: &Answer, b: &Answer) -> bool {

@@ -143,7 +143,8 @@ pub(crate) async fn smallest(records: &[Given], shows: impl AsyncFn(&[Given]) ->
 /// The finding for a call that ended in a fault; none for other errors.
 pub(crate) fn of_error(case: &Case, done: &str, error: &CallError) -> Option<Finding> {
     let CallError::Fault(fault) = error else { return None };
-    Some(Finding::new(finding::of_fault(fault), case, done, "an answer", compare::error(error)))
+    let found = Finding::new(finding::of_fault(fault), case, done, "an answer", compare::error(error));
+    Some(Finding { detail: compare::detail(error), ..found })
 }
 
 /// What a case shows by itself: faults, secrets in texts, pointers that lead nowhere.
@@ -158,7 +159,9 @@ pub(crate) fn found_by_case(case: &Case, outcome: &CaseOutcome) -> Vec<Finding> 
             _ if is_about_checkpoint => finding::CHECKPOINT_TRAPS,
             _ => finding::of_fault(fault),
         };
-        findings.push(Finding::new(kind, case, "ran the case", "an answer", shown(&fault.message)));
+        let found = Finding::new(kind, case, "ran the case", "an answer", shown(&fault.message));
+        let detail = compare::detail(&CallError::Fault(fault.clone()));
+        findings.push(Finding { detail, ..found });
     }
     if let (true, None, Some(seen)) = (is_about_checkpoint, &outcome.fault, outcome.differences.first()) {
         let expected = "a refusal with `checkpoint-refused`";

@@ -44,7 +44,7 @@ impl Author {
     }
 
     /// A new plugin, with the versions of packages that this workspace was tested with.
-    fn new(&self, role: &str, name: &str) -> Result<PathBuf> {
+    fn plugin(&self, role: &str, name: &str) -> Result<PathBuf> {
         let new = ["new", role, name, "--lang", "rust"];
         let said = self.crossdock(&new, self.dir.path())?.exits(0);
         let next = ["cd ", "cargo test", "crossdock plugin build", "crossdock plugin test dist/"];
@@ -64,6 +64,27 @@ impl Author {
         let bytes = fs::read(file)?;
         Ok((said, bytes))
     }
+
+    /// Runs its cases and the plays of a hostile host: all hold.
+    fn test(&self, folder: &Path, name: &str) -> Result<()> {
+        let said = self.crossdock(&["plugin", "test", &format!("dist/{name}.wasm")], folder)?.exits(0);
+        let counted = said.stdout.contains("Cases that hold: ") && !said.stdout.contains("Cases that hold: 0");
+        ensure!(counted && said.stdout.contains("A hostile host"), "{}", said.all());
+        Ok(())
+    }
+}
+
+/// The examples, which other languages have too, and the cases that all of them hold.
+#[test]
+fn examples_hold_their_cases() -> Result<()> {
+    let author = Author::begin()?;
+    for name in ["orders", "ledger-entry"] {
+        let folder = workspace_root().join("sdk/rust/examples").join(name);
+        let (said, _) = author.build(&folder)?;
+        assert_eq!(said["plugin"]["name"], name, "{said}");
+        author.test(&folder, name)?;
+    }
+    Ok(())
 }
 
 /// A copy of a folder without what was built in it.
@@ -89,7 +110,7 @@ fn holds(bytes: &[u8], path: &Path) -> bool {
 
 fn check(author: &Author, role: &str) -> Result<()> {
     let name = format!("my-{role}");
-    let folder = author.new(role, &name)?;
+    let folder = author.plugin(role, &name)?;
     let format = author.cargo(&["fmt", "--check"], &folder)?;
     ensure!(format.code == 0, "not as rustfmt lays it out: {}", format.all());
     let tests = author.cargo(&["test", "--quiet"], &folder)?;
@@ -104,6 +125,7 @@ fn check(author: &Author, role: &str) -> Result<()> {
     );
     let elsewhere = author.path("deeper/within/another-folder");
     copy(&folder, &elsewhere)?;
+    author.test(&folder, &name)?;
     let (_, again) = author.build(&elsewhere)?;
     ensure!(bytes == again, "{name}: built in two folders, it is two files");
     let home = std::env::var_os("HOME").map(PathBuf::from);

@@ -45,6 +45,20 @@ mod tests {
     }
 
     #[test]
+    fn each_language_has_each_role() {
+        for language in Language::ALL {
+            for role in crate::Role::ALL {
+                let files: Vec<&str> = template(language, role.as_str()).map(|(path, _)| path).collect();
+                for path in [language.manifest(), "README.md", "gitignore"] {
+                    assert!(files.contains(&path), "{language} has no {path} for a {role}");
+                }
+                assert!(files.iter().any(|path| path.starts_with("cases/")), "{language} has no cases for a {role}");
+            }
+            assert!(kit(language).contains_key(&PathBuf::from(language.manifest())), "{language} has no kit");
+        }
+    }
+
+    #[test]
     fn a_kit_has_what_it_is_built_from_and_nothing_else() {
         let kit = kit(Language::Rust);
         let check = |path: &str, there: bool| assert_eq!(kit.contains_key(&PathBuf::from(path)), there, "{path}");

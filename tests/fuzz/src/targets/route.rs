@@ -109,10 +109,6 @@ fn project(text: &str) {
 
 fn check_project(text: &str, project: &Project) {
     serde_json::to_string(project).expect("a project can be shown");
-    for plugin in project.plugins() {
-        within(text, project.span_of_plugin(&plugin.name));
-        within(text, project.span_of_digest(&plugin.name));
-    }
     for secret in project.secrets() {
         within(text, project.span_of_secret(&secret.name));
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import types
 import typing
 from typing import Any
@@ -13,6 +14,7 @@ __all__ = ["Misfit", "read", "schema", "setting", "plain"]
 _SCHEMA = "crossdock"
 _UNION = (typing.Union, types.UnionType)
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_PLAIN = frozenset((str, int, float, bool))
 _BOUNDS = {
     "minimum": lambda value, bound: value >= bound,
     "maximum": lambda value, bound: value <= bound,
@@ -51,6 +53,9 @@ def read(kind: Any, value: Any, *, strict: bool, at: str = "") -> Any:
 
     Raises `Misfit` with a pointer to the first place that does not fit.
     """
+    # What is there most often, and fits, goes by at once.
+    if kind is type(value) and kind in _PLAIN:
+        return value
     if kind is Any or kind is object:
         return value
     if kind is None or kind is types.NoneType:
@@ -116,22 +121,30 @@ def _read_union(arguments: tuple[Any, ...], value: Any, strict: bool, at: str) -
     raise max(misfits, key=lambda misfit: len(misfit.pointer))
 
 
+@functools.cache
+def _fields(kind: Any) -> list[tuple[dataclasses.Field[Any], Any, str]]:
+    """The fields of a dataclass with their types and pointers: found out once, since it takes longer than reading one."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    fields = (field for field in dataclasses.fields(kind) if field.init)
+    return [(field, hints[field.name], f"/{_escaped(field.name)}") for field in fields]
+
+
 def _read_object(kind: Any, value: Any, strict: bool, at: str) -> Any:
     _fits(isinstance(value, dict), value, "an object", at, value)
-    hints = typing.get_type_hints(kind, include_extras=True)
-    fields = [field for field in dataclasses.fields(kind) if field.init]
+    fields = _fields(kind)
     if strict:
-        names = [field.name for field in fields]
+        names = [field.name for field, _, _ in fields]
         for key in value:
             if key not in names:
                 known = ", ".join(names) or "nothing"
                 raise Misfit(f"`{key}` is not known; there is {known}", f"{at}/{_escaped(key)}")
     given: dict[str, Any] = {}
-    for field in fields:
-        place = f"{at}/{_escaped(field.name)}"
+    for field, hint, pointer in fields:
+        place = at + pointer
         if field.name in value:
-            given[field.name] = read(hints[field.name], value[field.name], strict=strict, at=place)
-            _check_bounds(field, given[field.name], place)
+            given[field.name] = read(hint, value[field.name], strict=strict, at=place)
+            if field.metadata:
+                _check_bounds(field, given[field.name], place)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise Misfit(f"`{place}` is missing", place)
     try:

@@ -157,22 +157,27 @@ impl Finding {
         expected: impl Into<String>,
         seen: impl Into<String>,
     ) -> Self {
-        let done = done.into();
-        let smallest = Case { about: Some(format!("{}: {done}", kind.code)), ..case.clone() };
-        let input = smallest.to_toml().unwrap_or_else(|error| format!("# {error}\n"));
-        Self {
+        let found = Self {
             code: kind.code,
             promise: kind.promise,
             written: kind.written,
-            done,
+            done: done.into(),
             expected: expected.into(),
             seen: seen.into(),
             detail: None,
             hint: kind.hint,
             case: case.name.clone(),
-            input,
-            smallest,
-        }
+            input: String::new(),
+            smallest: Case::default(),
+        };
+        found.of(case)
+    }
+
+    /// The same, shown by another case.
+    pub(crate) fn of(self, case: &Case) -> Self {
+        let smallest = Case { about: Some(format!("{}: {}", self.code, self.done)), ..case.clone() };
+        let input = smallest.to_toml().unwrap_or_else(|error| format!("# {error}\n"));
+        Self { input, smallest, ..self }
     }
 }
 

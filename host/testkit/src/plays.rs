@@ -67,7 +67,9 @@ pub(crate) async fn play(bench: &Bench, plugin: &Plugin, cases: &[(Case, CaseOut
     let mut plays = Plays { findings: Vec::new(), tried: Vec::new() };
     let trial = Trial { bench, plugin };
     for (case, outcome) in cases {
-        plays.findings.extend(trial::found_by_case(case, outcome));
+        for found in trial::found_by_case(case, outcome) {
+            plays.findings.push(trial::made_small(&trial, case, outcome, found).await);
+        }
     }
     let sound =
         |(case, outcome): &&(Case, CaseOutcome)| outcome.holds() && case.refused.is_none() && !case.call.cancelled;

@@ -207,8 +207,11 @@ fn credentials_are_used_and_never_shown() -> Result<()> {
     Ok(())
 }
 
+/// The files of a server, by their paths.
+type Files = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// A server that has files, and can be told to have others.
-fn serve(files: Arc<Mutex<Vec<(String, Vec<u8>)>>>) -> Result<String> {
+fn serve(files: Files) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let host = listener.local_addr()?.to_string();
     std::thread::spawn(move || {

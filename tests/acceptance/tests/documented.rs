@@ -103,7 +103,7 @@ fn every_command_that_is_shown_exists() -> Result<()> {
         assert_eq!(helps.fault(command)?.is_none(), fine, "{command}");
     }
     let mut files = Vec::new();
-    documents(&workspace_root(), &mut files)?;
+    documents(workspace_root(), &mut files)?;
     let (mut faults, mut seen) = (Vec::new(), BTreeSet::new());
     for file in files {
         let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;

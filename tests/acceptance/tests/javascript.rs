@@ -84,7 +84,7 @@ impl Author {
     }
 
     /// A new plugin from a template, as `crossdock new` lays it out: the kit lies within the folder.
-    fn from_template(&self, role: &str, place: &str) -> Result<PathBuf> {
+    fn folder_of_template(&self, role: &str, place: &str) -> Result<PathBuf> {
         let folder = self.path(place);
         copy(&self.path("sdk/templates").join(role), &folder)?;
         for file in ["package.json", "package-lock.json", "src/plugin.js"] {
@@ -179,7 +179,7 @@ fn the_kit_passes_its_own_tests_and_those_of_its_examples() -> Result<()> {
 fn templates_build_to_the_same_file_wherever_they_stand() -> Result<()> {
     let Some(author) = Author::begin("templates")? else { return Ok(()) };
     for role in ["transformer", "source", "destination"] {
-        let folder = author.from_template(role, &format!("my-{role}"))?;
+        let folder = author.folder_of_template(role, &format!("my-{role}"))?;
         // Fetches the packages by itself, as the lock file says.
         let (said, file) = author.build(&folder)?;
         assert_eq!(
@@ -195,7 +195,7 @@ fn templates_build_to_the_same_file_wherever_they_stand() -> Result<()> {
         for path in [Some(&*author.root), home.as_deref()].into_iter().flatten() {
             ensure!(path.parent().is_none() || !holds(&bytes, path), "{role} holds {}", path.display());
         }
-        let elsewhere = author.from_template(role, &format!("deeper/within/another-{role}"))?;
+        let elsewhere = author.folder_of_template(role, &format!("deeper/within/another-{role}"))?;
         let (_, again) = author.build(&elsewhere)?;
         ensure!(bytes == fs::read(again)?, "{role}: built in two folders, it is two files");
     }
@@ -250,7 +250,7 @@ grants = { dirs = [{ host = "out", guest = "/out", write = true }] }
 #[test]
 fn an_error_nobody_caught_is_told_in_the_authors_lines() -> Result<()> {
     let Some(author) = Author::begin("poison")? else { return Ok(()) };
-    let folder = author.from_template("transformer", "poison")?;
+    let folder = author.folder_of_template("transformer", "poison")?;
     let manifest = fs::read_to_string(folder.join("package.json"))?;
     let manifest = manifest.replace("my-transformer", "poison").replace("plugin.js", "plugin.ts");
     fs::write(folder.join("package.json"), manifest)?;

@@ -101,7 +101,7 @@ impl Author {
     }
 
     /// A new plugin from a template, as `crossdock new` lays it out: the kit lies within the folder.
-    fn from_template(&self, role: &str) -> Result<PathBuf> {
+    fn folder_of_template(&self, role: &str) -> Result<PathBuf> {
         let name = format!("my-{role}");
         let folder = self.path(&name);
         copy(&self.path("sdk/templates").join(role), &folder)?;
@@ -160,7 +160,7 @@ fn the_kits_own_tests_pass() -> Result<()> {
         author.unit_tests(&author.path("sdk/examples").join(example))?;
     }
     for role in ["source", "transformer", "destination"] {
-        author.unit_tests(&author.from_template(role)?)?;
+        author.unit_tests(&author.folder_of_template(role)?)?;
     }
     Ok(())
 }
@@ -195,7 +195,7 @@ fn examples_keep_to_the_cases_of_all_languages() -> Result<()> {
 fn templates_keep_to_their_cases_and_are_the_same_bytes_elsewhere() -> Result<()> {
     let Some(author) = Author::begin("templates")? else { return Ok(()) };
     let check = |role: &str, asks: &[&str]| -> Result<()> {
-        let folder = author.from_template(role)?;
+        let folder = author.folder_of_template(role)?;
         let file = check_plugin(&author, &folder, &folder.join("cases"), role, asks)?;
         let elsewhere = author.path("deeper/within").join(role);
         copy(&folder, &elsewhere)?;

@@ -147,6 +147,21 @@ pub(crate) fn of_error(case: &Case, done: &str, error: &CallError) -> Option<Fin
     Some(Finding { detail: compare::detail(error), ..found })
 }
 
+/// The same finding of a case that ended in a fault, with no more records than it takes.
+pub(crate) async fn made_small(trial: &Trial<'_>, case: &Case, outcome: &CaseOutcome, found: Finding) -> Finding {
+    let sample = Sample::new(case, outcome);
+    if outcome.fault.is_none() || case.refused.is_some() || sample.records.len() < 2 {
+        return found;
+    }
+    let shows = async |records: &[Given]| {
+        trial.world(&sample, Failing::Never);
+        let heard = trial.pass_alone(&sample, records).await;
+        heard.is_ok_and(|heard| matches!(heard.answers, Err(CallError::Fault(_))))
+    };
+    let records = smallest(&sample.records, shows).await;
+    if records.len() < sample.records.len() { found.of(&sample.only(&records)) } else { found }
+}
+
 /// What a case shows by itself: faults, secrets in texts, pointers that lead nowhere.
 pub(crate) fn found_by_case(case: &Case, outcome: &CaseOutcome) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 /// The overview, then a page a code.
 pub(crate) fn pages() -> Vec<Page> {
-    let codes = crossdock::codes();
+    let mut codes = crossdock::codes();
+    codes.extend_from_slice(crossdock_author::CODES);
+    codes.extend_from_slice(crossdock_testkit::codes::CODES);
+    codes.sort_by_key(|code| code.name);
     let mut text =
         "# Error codes\n\nEach error has a code that stays the same. `crossdock explain CODE` prints its page.\n\n\
         | code | |\n|---|---|\n"

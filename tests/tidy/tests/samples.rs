@@ -476,4 +476,17 @@ fn markdown_links() {
             ("a.md:4", "gone.md leads to nothing"),
         ],
     );
+    // Pages that the book makes by itself.
+    check(
+        &[
+            ("host/docs/book/a.md", "[c](codes/x-y.md) [i](codes/index.md) [w](contract/http.md)\n[n](codes/no.md)\n"),
+            ("host/docs/book/b/c.md", "[w](../contract/none.md)\n[c](../codes/x-y.md)\n"),
+            ("host/engine/codes/x-y.md", "# X\n"),
+            ("wit/imports.wit", "interface http {\n}\n"),
+        ],
+        &[
+            ("host/docs/book/a.md:2", "codes/no.md leads to nothing"),
+            ("host/docs/book/b/c.md:1", "../contract/none.md leads to nothing"),
+        ],
+    );
 }

@@ -14,7 +14,11 @@ pub fn markdown_links(tree: &Tree) -> Vec<Finding> {
                 continue;
             }
             let (file, heading) = link.split_once('#').map_or((link.as_str(), None), |(file, rest)| (file, Some(rest)));
-            let Some(target) = resolve(path, file).filter(|target| tree.holds(target)) else {
+            let target = resolve(path, file);
+            if target.as_ref().is_some_and(|target| is_made(tree, target)) {
+                continue;
+            }
+            let Some(target) = target.filter(|target| tree.holds(target)) else {
                 findings.push(Finding::new(path, line, format!("the link {link} leads to nothing; mend or remove it")));
                 continue;
             };
@@ -25,6 +29,26 @@ pub fn markdown_links(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether the book makes this page by itself: of an error code, or of an interface of the contract.
+fn is_made(tree: &Tree, target: &str) -> bool {
+    let Some((kind, name)) = target.strip_prefix("host/docs/book/").and_then(|page| page.split_once('/')) else {
+        return false;
+    };
+    let Some(name) = name.strip_suffix(".md") else { return false };
+    match kind {
+        "codes" => name == "index" || tree.with_extension(&["md"]).any(|(path, _)| is_code(path, name)),
+        "contract" => {
+            let interface = format!("interface {name} {{");
+            name == "index" || tree.with_extension(&["wit"]).any(|(_, text)| text.contains(&interface))
+        }
+        _ => false,
+    }
+}
+
+fn is_code(path: &str, name: &str) -> bool {
+    path.strip_suffix(".md").is_some_and(|path| path.ends_with(&format!("/codes/{name}")))
 }
 
 fn is_elsewhere(link: &str) -> bool {

@@ -6,9 +6,10 @@ use crossdock_engine::ports::{CallTrace, TransformerPort};
 use crossdock_model::Batch;
 use crossdock_sandbox::{DirGrant, Grants, SecretGrant, WriteBudget};
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// How long the service's answer is (one byte, in parts of 4), the answer, and the calls: see `tests/guests/fuzz`.
@@ -112,11 +113,15 @@ fn serve(service: TcpListener, answer: Arc<Mutex<Vec<u8>>>) {
     std::thread::spawn(move || {
         for connection in service.incoming() {
             let Ok(mut connection) = connection else { continue };
-            // A client that goes away has a reason; what it sent does not matter.
-            let _ = connection.set_read_timeout(Some(std::time::Duration::from_millis(50)));
+            // A client that goes away has a reason; what it sent does not matter, but that it was read does: a connection
+            // that is closed with something unread takes the answer back. On a busy machine it comes late.
+            let _ = connection.set_read_timeout(Some(Duration::from_secs(1)));
             let _ = connection.read(&mut [0; 4_096]);
             let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let _ = connection.write_all(&answer);
+            let _ = connection.shutdown(Shutdown::Write);
+            let _ = connection.set_read_timeout(Some(Duration::from_millis(50)));
+            while connection.read(&mut [0; 4_096]).is_ok_and(|bytes| bytes > 0) {}
         }
     });
 }

@@ -4,6 +4,7 @@
 //! **May touch**: temporary folders, processes it started itself, the loopback interface, Cargo's target folder.
 //! **Never**: a crate of the host. It knows what a user of the command line knows, and asks the ERPs what happened.
 
+pub mod authors;
 mod books;
 mod chain;
 mod command;

@@ -4,18 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use anyhow::{Context, Result, bail, ensure};
+use crossdock_acceptance::authors::{are_here, copy, holds};
 use crossdock_acceptance::{Command, Outcome};
 use crossdock_devkit::{binary, plugins, workspace_root};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
-
-/// Says that tests must not go without the tools that authors of plugins use.
-const REQUIRED: &str = "CROSSDOCK_AUTHOR_TOOLS";
-
-/// What is not copied: what tools make.
-const MADE_BY_TOOLS: &[&str] = &["node_modules", "dist", "target"];
 
 /// A copy of the kit with its examples, and a place for plugins.
 struct Author {
@@ -24,11 +19,8 @@ struct Author {
 
 impl Author {
     /// `None` where there is no Node.js 20 with npm, and none is required.
-    #[allow(clippy::print_stderr)]
     fn begin(name: &str) -> Result<Option<Self>> {
-        if let Err(error) = has_node() {
-            ensure!(std::env::var_os(REQUIRED).is_none_or(|value| value != "required"), "{REQUIRED}: {error}");
-            eprintln!("{error}: nothing is tried in JavaScript");
+        if !are_here(has_node(), "JavaScript")? {
             return Ok(None);
         }
         let root = workspace_root().join("target/javascript").join(name);
@@ -115,27 +107,6 @@ fn has_node() -> Result<()> {
     ensure!(node >= 20, "Node.js {node} is here, and 20 or newer is needed");
     version("npm")?;
     Ok(())
-}
-
-/// A copy of a folder without what tools made in it. A link counts as what it leads to.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (path, name) = (entry.path(), entry.file_name());
-        match path.is_dir() {
-            true if MADE_BY_TOOLS.iter().any(|made| name == *made) => {}
-            true => copy(&path, &to.join(name))?,
-            false => drop(fs::copy(&path, to.join(name))?),
-        }
-    }
-    Ok(())
-}
-
-/// Whether the bytes hold a path of this machine.
-fn holds(bytes: &[u8], path: &Path) -> bool {
-    let path = path.to_string_lossy().into_owned().into_bytes();
-    bytes.windows(path.len()).any(|window| window == path)
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use anyhow::{Context, Result, ensure};
+use crossdock_acceptance::authors::{copy, holds};
 use crossdock_acceptance::{Command, Outcome};
 use crossdock_devkit::{binary, plugins, workspace_root};
 use serde_json::Value;
@@ -85,27 +86,6 @@ fn examples_hold_their_cases() -> Result<()> {
         author.test(&folder, name)?;
     }
     Ok(())
-}
-
-/// A copy of a folder without what was built in it.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (path, name) = (entry.path(), entry.file_name());
-        match path.is_dir() {
-            true if name == "dist" => {}
-            true => copy(&path, &to.join(name))?,
-            false => drop(fs::copy(&path, to.join(name))?),
-        }
-    }
-    Ok(())
-}
-
-/// Whether the bytes hold a path of this machine.
-fn holds(bytes: &[u8], path: &Path) -> bool {
-    let path = path.to_string_lossy().into_owned().into_bytes();
-    bytes.windows(path.len()).any(|window| window == path)
 }
 
 fn check(author: &Author, role: &str) -> Result<()> {

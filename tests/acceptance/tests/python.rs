@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use anyhow::{Context, Result, ensure};
+use crossdock_acceptance::authors::{are_here, copy, holds};
 use crossdock_acceptance::{Command, Outcome};
 use crossdock_devkit::{binary, plugins, workspace_root};
 use serde_json::Value;
@@ -12,14 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::time::Duration;
 
-/// Says that tests must not go without the tools that authors of plugins use.
-const REQUIRED: &str = "CROSSDOCK_AUTHOR_TOOLS";
-
 /// How long one command may take: three engines on a machine with much else to do.
 const BUILD_TIME_MAX: Duration = Duration::from_secs(1_200);
-
-/// What is not copied: what tools make.
-const MADE_BY_TOOLS: &[&str] = &["__pycache__", "dist", ".mypy_cache"];
 
 /// A copy of the kit with its examples, and a place for plugins.
 struct Author {
@@ -30,11 +25,8 @@ struct Author {
 
 impl Author {
     /// `None` where there is no Python 3.10 with venv and pip, and none is required.
-    #[allow(clippy::print_stderr)]
     fn begin(name: &str) -> Result<Option<Self>> {
-        if let Err(error) = has_python() {
-            ensure!(std::env::var_os(REQUIRED).is_none_or(|value| value != "required"), "{REQUIRED}: {error}");
-            eprintln!("{error}: nothing is tried in Python");
+        if !are_here(has_python(), "Python")? {
             return Ok(None);
         }
         let root = workspace_root().join("target/python").join(name);
@@ -125,27 +117,6 @@ fn has_python() -> Result<()> {
     let numbers: Vec<u32> = text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     ensure!(numbers >= vec![3, 10], "Python {} is here, and 3.10 or newer is needed", text.trim());
     Ok(())
-}
-
-/// A copy of a folder without what tools made in it.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (path, name) = (entry.path(), entry.file_name());
-        match path.is_dir() {
-            true if MADE_BY_TOOLS.iter().any(|made| name == *made) => {}
-            true => copy(&path, &to.join(name))?,
-            false => drop(fs::copy(&path, to.join(name))?),
-        }
-    }
-    Ok(())
-}
-
-/// Whether the bytes hold a path of this machine.
-fn holds(bytes: &[u8], path: &Path) -> bool {
-    let path = path.to_string_lossy().into_owned().into_bytes();
-    bytes.windows(path.len()).any(|window| window == path)
 }
 
 fn list(value: &Value) -> Vec<&str> {
